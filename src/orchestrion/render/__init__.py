@@ -1,0 +1,5 @@
+"""A Score as sound and as picture."""
+
+
+class RenderError(ValueError):
+    """Music that cannot be rendered; the message says in one line why, and what to do."""

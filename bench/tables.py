@@ -1,0 +1,102 @@
+"""Writes docs/results.md from bench/results/*.json.
+
+    python bench/tables.py [--check]
+
+--check writes nothing and fails where the page is not what the results say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from record import BENCH, RESULTS
+
+PAGE = BENCH.parent / "docs" / "results.md"
+HEAD = """# Results
+
+Written by `python bench/tables.py` from `bench/results/*.json`; do not edit. Brackets hold 95 % intervals.
+"""
+
+
+def page(results: list[dict[str, Any]]) -> str:
+    """Markdown of all results, in the order of their names."""
+    return "\n".join([HEAD, *(section(result) for result in sorted(results, key=lambda result: result["name"]))])
+
+
+def section(result: Mapping[str, Any]) -> str:
+    tables = result["tables"] or [
+        {"title": result["name"], "columns": ["figure", "value"], "rows": list(_flat(result["figures"]))}
+    ]
+    made, seed = result["machine"], result["seed"]
+    commit = (result["commit"]["id"] or "unknown")[:12] + (" with changes" if result["commit"]["dirty"] else "")
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items() if version)
+    foot = (
+        f"`{result['command']}`; {result['date']}, commit {commit}, {'no seed' if seed is None else f'seed {seed}'}; "
+        f"{made['processor']}, {made['cores']} cores, {made['memory_gib']} GiB; {versions}. "
+        f"Data: {_sentence(result['data'])}.\n"
+    )
+    return "\n".join([*(table(spec) for spec in tables), foot])
+
+
+def table(spec: Mapping[str, Any]) -> str:
+    """{"title", "columns", "rows", "note"} -> Markdown. Numbers are set to the right, with four digits that count."""
+    columns, rows = spec["columns"], [[cell(value) for value in row] for row in spec["rows"]]
+    lines = [f"## {spec['title']}\n", _row(columns), "|" + " :-- |" + " --: |" * (len(columns) - 1)]
+    note = [f"\n{spec['note']}"] if spec.get("note") else []
+    return "\n".join([*lines, *(_row(row) for row in rows), *note, ""])
+
+
+def cell(value: Any) -> str:
+    """A value as text; a mapping with mean, low and high as "mean [low, high]"."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        if value["mean"] is None:
+            return "–"
+        return f"{cell(value['mean'])} [{cell(value['low'])}, {cell(value['high'])}]"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" if abs(value) >= 1 else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value).replace("|", "\\|")
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for name, value in figures.items():
+        label = f"{prefix}{name.replace('_', ' ')}"
+        if isinstance(value, Mapping) and "mean" not in value:
+            rows += _flat(value, f"{label}: ")
+        else:
+            rows.append([label, value if not isinstance(value, list) else ", ".join(cell(part) for part in value)])
+    return rows
+
+
+def _sentence(data: Any) -> str:
+    return ", ".join(f"{key} {value}" for key, value in data.items()) if isinstance(data, Mapping) else str(data)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="fail where the page is not up to date")
+    options = parser.parse_args()
+    text = page([json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")])
+    if options.check:
+        if not PAGE.exists() or PAGE.read_text("utf-8") != text:
+            sys.exit("docs/results.md is not what bench/results says; run `python bench/tables.py`")
+        return
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    partial = PAGE.with_name(f".{PAGE.name}.partial")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Folders of music -> a corpus: in parallel, with bounded memory, resumable, and the same bytes however it was run.
+
+Work proceeds in chunks of items. A finished chunk is a part file in `<out>.parts`, written atomically and named by a
+hash of all that decided it, so a restart takes up where the last run was killed; when all parts are there they are
+merged, in the order of the items, into a folder beside the corpus that then takes its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import symusic
+
+import orchestrion
+from orchestrion.corpus.convert import Filters, LeftOut, convert
+from orchestrion.corpus.dataset import Dataset, Item, recognise, unpack
+from orchestrion.corpus.merge import Converted, write_corpus
+from orchestrion.corpus.store import SPLITS, Corpus, CorpusError, open_corpus
+
+CHUNK_ITEMS = 64
+SPLIT_SHARES = (0.94, 0.03, 0.03)  # of SPLITS, where a dataset has no split of its own
+DEFAULTS = Filters()
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Items of one dataset that are converted together into one part file."""
+
+    dataset: Dataset
+    root: Path
+    items: tuple[Item, ...]
+    filters: Filters
+
+    @property
+    def name(self) -> str:
+        """Name of its part file: a hash of everything that decides what is in it."""
+        stats = [(self.root / item.path).stat() for item in self.items]
+        told = {
+            "versions": versions(),
+            "dataset": [type(self.dataset).__name__, self.dataset.source, self.dataset.licence],
+            "filters": asdict(self.filters),
+            "items": [[i.id, i.path, i.facts, s.st_size, s.st_mtime_ns]
+                      for i, s in zip(self.items, stats, strict=True)],
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32] + ".npz"
+
+
+def build(
+    directories: Sequence[str | Path],
+    out: str | Path,
+    *,
+    cache: str | Path | None = None,
+    filters: Filters = DEFAULTS,
+    workers: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> Corpus:
+    """Build the corpus `out` from folders of music and open it.
+
+    directories: datasets that `corpus.datasets` knows by their files, or any folders of MIDI and MusicXML.
+    cache: folder for what is unpacked from archives; `<out>.cache` where none is named.
+    progress: called with (items done, items in all) as chunks are finished.
+    A run that was stopped, at any moment, goes on when it is started again. Raises CorpusError.
+    """
+    out = Path(out)
+    if out.exists() and not (out / "corpus.json").exists():
+        raise CorpusError(f"{out} exists and is not a corpus; name another folder")
+    try:
+        chunks = plan(directories, Path(cache) if cache else beside(out, "cache"), filters)
+        parts = beside(out, "parts")
+        parts.mkdir(parents=True, exist_ok=True)
+        paths = [parts / chunk.name for chunk in chunks]
+        convert_all(chunks, paths, workers, progress)
+        made = beside(out, "merged")
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+        settings = {"settings": asdict(filters) | {"split_shares": SPLIT_SHARES}, "versions": versions()}
+        write_corpus(made, merged(chunks, paths, filters.seed), settings)
+        put_in_place(made, out)
+        shutil.rmtree(parts)
+    except OSError as error:
+        raise CorpusError(f"cannot build {out}: {error}") from error
+    return open_corpus(out)
+
+
+def put_in_place(made: Path, out: Path) -> None:
+    """Give a finished folder the name of the corpus, in place of what had it."""
+    old = beside(out, "old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        os.replace(out, old)
+    os.replace(made, out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def beside(out: Path, what: str) -> Path:
+    """A working folder next to the corpus."""
+    return out.parent / f"{out.name}.{what}"
+
+
+def versions() -> dict[str, str]:
+    return {"orchestrion": orchestrion.__version__, "symusic": symusic.__version__, "numpy": np.__version__}
+
+
+def plan(directories: Sequence[str | Path], cache: Path, filters: Filters) -> list[Chunk]:
+    """The work, in order. Raises CorpusError where a folder is missing or there is nothing to read."""
+    chunks = []
+    seen: Counter[str] = Counter()
+    for directory in map(Path, directories):
+        if not directory.is_dir():
+            raise CorpusError(f"{directory} is not a folder; give folders with MIDI files or known datasets")
+        dataset = recognise(directory)
+        root = unpack(dataset, directory, cache)
+        items = list(dataset.items(root))
+        for place, item in enumerate(items):  # two plain folders may each hold a file of one name
+            seen[item.id] += 1
+            if seen[item.id] > 1:
+                items[place] = replace(item, id=f"{item.id} #{seen[item.id]}")
+        for first in range(0, len(items), CHUNK_ITEMS):
+            chunks.append(Chunk(dataset, root, tuple(items[first : first + CHUNK_ITEMS]), filters))
+    if not chunks:
+        raise CorpusError(f"no music in {', '.join(map(str, directories))}; expected MIDI or MusicXML files")
+    return chunks
+
+
+def convert_all(chunks: Sequence[Chunk], paths: Sequence[Path], workers: int, progress: Progress) -> None:
+    """Write the part files that are not there yet."""
+    total = sum(len(chunk.items) for chunk in chunks)
+    missing = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
+    done = total - sum(len(chunk.items) for chunk, _ in missing)
+    progress(done, total)
+    if workers <= 1:
+        for chunk, path in missing:
+            done += convert_chunk(chunk, path)
+            progress(done, total)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=follow_parent) as pool:
+        try:
+            for future in as_completed([pool.submit(convert_chunk, *work) for work in missing]):
+                done += future.result()
+                progress(done, total)
+        except BrokenProcessPool as error:
+            raise CorpusError("a worker died (out of memory?); run the same line again with fewer workers") from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def follow_parent() -> None:
+    """Make a worker leave Ctrl-C to the parent, and end when the parent was killed instead of waiting for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait() -> None:
+        if parent := parent_process():
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def convert_chunk(chunk: Chunk, path: Path) -> int:
+    """Write the part file of one chunk, and return how many items it took."""
+    rows: list[dict[str, Any]] = []
+    tables = [np.zeros((0, 6), np.int16)]
+    for item in chunk.items:
+        try:
+            row, notes = convert(chunk.dataset, chunk.root, item, chunk.filters)
+        except LeftOut as out:
+            row = {"dataset": chunk.dataset.name, "path": item.path, "reason": out.reason, "detail": out.detail}
+        except Exception as error:
+            error.add_note(f"while reading {chunk.root / item.path}")
+            raise
+        else:
+            tables.append(notes)
+        rows.append(row)
+    buffer = io.BytesIO()
+    np.savez(buffer, rows=np.frombuffer(json.dumps(rows).encode(), np.uint8), notes=np.concatenate(tables))
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(buffer.getvalue())
+    os.replace(unfinished, path)
+    return len(chunk.items)
+
+
+def merged(chunks: Sequence[Chunk], paths: Sequence[Path], seed: int) -> Iterator[Converted]:
+    """What the part files hold, in order, one part in memory at a time; rows of pieces with their split."""
+    splits = split_of_groups(chunks, seed)
+    for chunk, path in zip(chunks, paths, strict=True):
+        with np.load(path) as part:
+            rows, notes = json.loads(part["rows"].tobytes()), part["notes"]
+        first = 0
+        for row, item in zip(rows, chunk.items, strict=True):
+            last = first + row.get("notes", 0)
+            if "reason" not in row:
+                row["split"] = item.split or splits[chunk.dataset.name, item.group]
+            yield row, notes[first:last]
+            first = last
+
+
+def split_of_groups(chunks: Iterable[Chunk], seed: int) -> dict[tuple[str, str], str]:
+    """(dataset, group) -> the split of its items that the dataset itself gives none, so that a group never lies in two:
+    that of another item of the group, else by a hash."""
+    given: dict[tuple[str, str], str | None] = {}
+    for chunk in chunks:
+        for item in chunk.items:
+            group = chunk.dataset.name, item.group
+            given[group] = given.get(group) or item.split
+    return {group: split or hashed_split(*group, seed) for group, split in given.items()}
+
+
+def hashed_split(dataset: str, group: str, seed: int) -> str:
+    """The split of a group by a hash of its name, in the proportions of SPLIT_SHARES."""
+    digest = hashlib.sha256(f"{seed}/{dataset}/{group}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    return SPLITS[int(np.searchsorted(np.cumsum(SPLIT_SHARES[:-1]), place, side="right"))]

@@ -1,0 +1,100 @@
+"""One file of a dataset -> one row and note table of a corpus, or the reason why it is left out."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrion.corpus.captions import captions, facts_of
+from orchestrion.corpus.dataset import Dataset, Item
+from orchestrion.representations.cells import BAR, MAX_TRACKS, PITCH, POSITION, TRACK, Cells, CellsError, encode
+from orchestrion.score.analysis import estimate_key
+from orchestrion.score.files import ScoreError
+from orchestrion.score.pedal import apply_sustain
+from orchestrion.theory import Meter
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a piece must be to enter a corpus, and how many captions it gets; `seed` is of captions and splits."""
+
+    seed: int = 0
+    captions: int = 6
+    min_bars: int = 2
+    max_bars: int = 1024
+    max_tracks: int = MAX_TRACKS
+
+
+class LeftOut(Exception):
+    """A file that does not enter the corpus: a reason to count by, and its detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def convert(dataset: Dataset, root: Path, item: Item, filters: Filters) -> tuple[dict[str, Any], np.ndarray]:
+    """(row, (N, 6) int16 note table) of one file. The row holds the fields of `store.Piece` that one file decides, and
+    `captions` as sentences and `content`, a hash of the notes. Raises LeftOut."""
+    try:
+        score = dataset.load(root, item)
+    except ScoreError as error:
+        raise LeftOut("unreadable", str(error).removeprefix(f"cannot read {root / item.path}: ")) from error
+    tracks = sum(len(track.notes) > 0 for track in score.tracks)
+    if tracks == 0:
+        raise LeftOut("no notes", "no track has a note")
+    if tracks > filters.max_tracks:
+        raise LeftOut("too many tracks", f"{tracks} tracks, at most {filters.max_tracks}")
+    score = apply_sustain(score)
+    try:
+        cells = encode(score)
+    except CellsError as error:
+        raise LeftOut("not on a grid of cells", str(error)) from error
+    bars = len(cells.meters)
+    if not filters.min_bars <= bars <= filters.max_bars:
+        bound = f"at least {filters.min_bars}" if bars < filters.min_bars else f"at most {filters.max_bars}"
+        raise LeftOut("too short" if bars < filters.min_bars else "too long", f"{bars} bars, {bound}")
+    key, confidence = estimate_key(score)
+    facts = facts_of(score, item.facts)
+    rng = np.random.default_rng([filters.seed, *hashlib.sha256(item.id.encode()).digest()])
+    row = {
+        "id": item.id,
+        "dataset": dataset.name,
+        "group": item.group,
+        "path": item.path,
+        "source": facts.pop("source", dataset.source),
+        "licence": facts.pop("licence", dataset.licence),
+        "sha256": hashlib.sha256((root / item.path).read_bytes()).hexdigest(),
+        "key": key.name,
+        "key_confidence": round(float(confidence), 4),
+        "tempo": cells.tempo,
+        "instruments": list(cells.instruments),
+        "meter_runs": meter_runs(cells.meters),
+        "bars": bars,
+        "notes": len(cells.notes),
+        "seconds": round(float(score.to("second").end()), 3),
+        "facts": facts,
+        "captions": captions(facts, rng, filters.captions),
+        "content": content_hash(cells),
+    }
+    return row, cells.notes
+
+
+def meter_runs(meters: Iterable[Meter]) -> list[tuple[str, int]]:
+    """(meter, bars) in order."""
+    return [(name, sum(1 for _ in run)) for name, run in itertools.groupby(meter.name for meter in meters)]
+
+
+def content_hash(cells: Cells) -> str:
+    """Equal for pieces with the same notes: instrument, bar from the first with a note, position and pitch."""
+    notes = cells.notes.astype(np.int64)
+    instruments = np.asarray(cells.instruments)[notes[:, TRACK]]
+    bars = notes[:, BAR] - notes[:, BAR].min()
+    packed = ((bars * 256 + instruments) * 128 + notes[:, POSITION]) * 128 + notes[:, PITCH]
+    return hashlib.sha256(np.sort(packed).astype("<i8").tobytes()).hexdigest()

@@ -1,0 +1,15 @@
+"""The datasets that Orchestrion reads. One small file each; `Folder` takes any folder of music and comes last."""
+
+from __future__ import annotations
+
+from orchestrion.corpus.dataset import Dataset
+from orchestrion.corpus.datasets.asap import Asap
+from orchestrion.corpus.datasets.band import Band
+from orchestrion.corpus.datasets.commu import Commu
+from orchestrion.corpus.datasets.emopia import Emopia
+from orchestrion.corpus.datasets.folder import Folder
+from orchestrion.corpus.datasets.groove import Groove
+from orchestrion.corpus.datasets.jsb import Jsb
+from orchestrion.corpus.datasets.pop909 import Pop909
+
+DATASETS: tuple[Dataset, ...] = (Band(), Pop909(), Commu(), Emopia(), Groove(), Jsb(), Asap(), Folder())

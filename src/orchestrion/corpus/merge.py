@@ -1,0 +1,96 @@
+"""Converted files, in order -> the files of a corpus, with bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from orchestrion.corpus.store import CONTENT_FILES, FORMAT, SPLITS
+
+#: A row as `convert` makes it, or {dataset, path, reason, detail} of a file left out; and its notes, (N, 6).
+Converted = tuple[dict[str, Any], np.ndarray]
+
+
+def write_corpus(folder: Path, converted: Iterable[Converted], settings: dict[str, Any]) -> None:
+    """Write a corpus into an empty folder. Of pieces with the same notes the first stays."""
+    first_with: dict[str, str] = {}  # content -> the piece that has it
+    sentences: dict[str, int] = {}  # caption -> its line
+    totals = empty_totals()
+    datasets: dict[str, dict[str, Any]] = {}
+    reasons: Counter[str] = Counter()
+    with (
+        (folder / "pieces.jsonl").open("w", encoding="utf-8") as pieces,
+        (folder / "skipped.jsonl").open("w", encoding="utf-8") as skipped,
+        (folder / "notes.npy").open("wb") as table,
+    ):
+        write_header(table, 0)
+        for row, notes in converted:
+            if twin := first_with.get(row.get("content", "")):
+                row = {"dataset": row["dataset"], "path": row["path"], "reason": "duplicate",
+                       "detail": f"same notes as {twin}"}  # fmt: skip
+            if "reason" in row:
+                reasons[row["reason"]] += 1
+                skipped.write(json.dumps(row) + "\n")
+                continue
+            first_with[row.pop("content")] = row["id"]
+            row["captions"] = [sentences.setdefault(caption, len(sentences)) for caption in row["captions"]]
+            row["first_note"] = totals["notes"]
+            for counts in (totals, datasets.setdefault(row["dataset"], empty_totals())):
+                add(counts, row)
+            pieces.write(json.dumps(row) + "\n")
+            table.write(np.ascontiguousarray(notes, "<i2").tobytes())
+        write_header(table, totals["notes"])
+    (folder / "captions.txt").write_text("".join(f"{sentence}\n" for sentence in sentences), "utf-8")
+    files = {name: describe(folder / name) for name in CONTENT_FILES}
+    summary = {
+        "format": FORMAT,
+        "fingerprint": hashlib.sha256("".join(file["sha256"] for file in files.values()).encode()).hexdigest(),
+        **with_hours(totals),
+        "captions": len(sentences),
+        "datasets": {name: with_hours(counts) for name, counts in datasets.items()},
+        "skipped": dict(reasons.most_common()),
+        "files": files,
+        **settings,
+    }
+    (folder / "corpus.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+
+
+def empty_totals() -> dict[str, Any]:
+    return {"pieces": 0, "notes": 0, "seconds": 0.0, "splits": {}, "licences": {}, "sources": {}}
+
+
+def add(totals: dict[str, Any], row: dict[str, Any]) -> None:
+    """Count one piece: in all, in its split, by licence and by source."""
+    split = totals["splits"].setdefault(row["split"], {"pieces": 0, "notes": 0, "seconds": 0.0})
+    for counts in (totals, split):
+        counts["pieces"] += 1
+        counts["notes"] += row["notes"]
+        counts["seconds"] += row["seconds"]
+    for terms, term in (("licences", row["licence"]), ("sources", row["source"])):
+        totals[terms][term] = totals[terms].get(term, 0) + 1
+
+
+def with_hours(totals: dict[str, Any]) -> dict[str, Any]:
+    """The same counts, in hours where they were in seconds."""
+    totals = dict(totals)
+    totals["hours"] = round(totals.pop("seconds") / 3600, 3)
+    if "splits" in totals:
+        totals["splits"] = {name: with_hours(totals["splits"][name]) for name in SPLITS if name in totals["splits"]}
+    return totals
+
+
+def write_header(table: BinaryIO, rows: int) -> None:
+    """Write the .npy header at the start; numpy pads it, so that it stays as long when the count has grown."""
+    table.seek(0)
+    np.lib.format.write_array_header_1_0(table, {"descr": "<i2", "fortran_order": False, "shape": (rows, 6)})
+
+
+def describe(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

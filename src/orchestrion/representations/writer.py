@@ -1,0 +1,225 @@
+"""Writes cells note by note and says at each field what may come next, so that what is written holds what was asked.
+
+Held by construction: instruments (every track plays), number of bars (the last one sounds, nothing reaches beyond it),
+meter (positions lie within their bar), key where it is strict (pitched tracks stay in the scale, and a piece composed to
+its end closes on the tonic triad), notes in order and never one pitch twice at once, no two empty bars in a row.
+Masks are over the codes of `representations.steps.FIELDS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from orchestrion.representations.cells import (
+    BAR,
+    DRUM_DURATION,
+    DURATION,
+    MAX_BAR_STEPS,
+    MAX_DURATION,
+    PITCH,
+    POSITION,
+    TRACK,
+    Cells,
+    bar_starts,
+    sorted_notes,
+    without_overlaps,
+)
+from orchestrion.representations.steps import (
+    AT,
+    BARS_BEFORE,
+    BARS_LEFT,
+    COLUMNS,
+    END,
+    INSTRUMENT,
+    KIND,
+    LEVEL,
+    METER,
+    NEAR_BARS,
+    OPENING,
+    PITCH_CODES,
+    SLOT,
+    SOUNDING,
+    TIME,
+    meter_class,
+    rows_and_targets,
+    slots,
+)
+from orchestrion.theory import DRUMS, Key, pitch_range
+
+MAX_CELL_NOTES = 96
+MAX_CHORD_NOTES = 10
+
+
+class CellWriter:
+    """Fills the hole of a grid of cells, cell by cell in the order of `representations.steps`.
+
+    given: the notes that are there, over all bars and tracks of the piece; notes inside the hole are left out.
+    hole: (M, K) bool, True where to compose.
+    key: the scale that pitched tracks keep to, or None for any pitch.
+    shift: semitones from sounding pitch to pitch code.
+    """
+
+    def __init__(self, given: Cells, hole: np.ndarray, *, key: Key | None, shift: int) -> None:
+        self.hole, self.shift = hole, shift
+        self.starts = bar_starts(given.meters)
+        kept = given.notes[~hole[given.notes[:, BAR], given.notes[:, TRACK]]].astype(np.int64)
+        self.given = replace(given, notes=kept)
+        self._slots = slots(given.instruments)
+        bars, tracks = hole.shape
+        self._order = np.argwhere(hole)
+        self._last_of_bar = np.zeros(len(self._order), bool)
+        self._last_of_track = np.zeros(len(self._order), bool)
+        for flags, column in ((self._last_of_bar, 0), (self._last_of_track, 1)):
+            flags[len(self._order) - 1 - np.unique(self._order[::-1, column], return_index=True)[1]] = True
+        self._bar_plays = np.bincount(kept[:, BAR], minlength=bars) > 0
+        self._track_plays = np.bincount(kept[:, TRACK], minlength=tracks) > 0
+        self._sounds_until = np.zeros((tracks, PITCH_CODES), np.int64)
+        self._playable = np.stack([self._codes(track, key.pitch_classes if key else None) for track in range(tracks)])
+        self._closing = self._playable
+        if key is not None:
+            self._closing = np.stack([self._codes(track, key.triad) for track in range(tracks)])
+        self._written: list[list[int]] = []
+        self.cell = 0  # place in the order; len(order) once all is written
+        self._open()
+
+    def _codes(self, track: int, pitch_classes: frozenset[int] | None) -> np.ndarray:
+        instrument = self.given.instruments[track]
+        own = self.given.notes[self.given.notes[:, TRACK] == track, PITCH]
+        low, high = pitch_range(instrument)
+        pitches = np.arange(min([low, *own]), max([high, *own]) + 1)
+        if instrument != DRUMS and pitch_classes is not None:
+            pitches = pitches[np.isin(pitches % 12, list(pitch_classes))]
+        codes = pitches + (128 if instrument == DRUMS else self.shift)
+        if instrument != DRUMS:
+            codes = codes[(codes >= 0) & (codes < 128)]
+        return np.isin(np.arange(PITCH_CODES), codes)
+
+    @property
+    def done(self) -> bool:
+        return self.cell == len(self._order)
+
+    @property
+    def bar(self) -> int:
+        """The bar being written, from 0; the number of bars once all is written."""
+        return len(self.hole) if self.done else int(self._order[self.cell, 0])
+
+    @property
+    def drums(self) -> bool:
+        return self.given.instruments[self._track] == DRUMS
+
+    def _open(self) -> None:
+        if self.done:
+            return
+        self._bar, self._track = (int(index) for index in self._order[self.cell])
+        self._bar_steps = int(self.starts[self._bar + 1] - self.starts[self._bar])
+        self._position, self._code, self._chord, self._count = 0, -1, 0, 0
+        last_bar = self._bar == len(self.hole) - 1
+        self._legal_pitches = self._closing[self._track] if last_bar else self._playable[self._track]
+        silent = not self._bar_plays[self._bar] and self._last_of_bar[self.cell]
+        at_edge = self._bar == 0 or last_bar or not self._bar_plays[self._bar - 1]
+        track_waits = not self._track_plays[self._track] and self._last_of_track[self.cell]
+        self._must_play = bool((silent and at_edge) or track_waits)
+
+    def opening(self, first_bar: int) -> np.ndarray:
+        """(C,) int64: the row that opens the current cell, its TIME counted from `first_bar`."""
+        row = np.zeros(COLUMNS, np.int64)
+        bars = len(self.hole)
+        row[KIND], row[INSTRUMENT], row[SLOT] = OPENING, self.given.instruments[self._track], self._slots[self._track]
+        row[BARS_BEFORE] = min(self._bar, NEAR_BARS - 1)
+        row[BARS_LEFT] = min(bars - 1 - self._bar, NEAR_BARS - 1)
+        row[METER] = meter_class(self.given.meters[self._bar])
+        row[TIME] = self.starts[self._bar] - self.starts[first_bar]
+        return row
+
+    def positions(self) -> np.ndarray:
+        """(97,) bool: where the next note may start, or END."""
+        legal = np.zeros(MAX_BAR_STEPS + 1, bool)
+        legal[END] = not (self._must_play and self._count == 0)
+        if self._count < MAX_CELL_NOTES:
+            legal[self._position : self._bar_steps] = True
+            if self._count:
+                legal[self._position] = self._chord < MAX_CHORD_NOTES and bool(self.pitches(self._position).any())
+        return legal
+
+    def pitches(self, position: int) -> np.ndarray:
+        """(256,) bool: pitch codes that may start at the position."""
+        onset = self.starts[self._bar] + position
+        legal = self._legal_pitches & (self._sounds_until[self._track] <= onset)
+        if self._count and position == self._position:
+            legal[: self._code + 1] = False
+        elif not legal.any():  # every pitch still sounds: one of them is struck again and cuts the earlier note
+            legal = self._legal_pitches.copy()
+        return legal
+
+    def durations(self, position: int) -> np.ndarray:
+        """(192,) bool: lengths less one step that end within the piece."""
+        left = int(self.starts[-1] - self.starts[self._bar]) - position
+        return np.arange(MAX_DURATION) < left
+
+    def write(self, position: int, code: int, duration_code: int, velocity: int, first_bar: int) -> np.ndarray:
+        """Add a note; returns its row. The length of a drum stroke is set here, whatever is passed."""
+        onset = int(self.starts[self._bar]) + position
+        duration = duration_code + 1
+        if self.drums:
+            duration = min(DRUM_DURATION, self._bar_steps - position)
+        self._chord = self._chord + 1 if position == self._position and self._count else 1
+        self._position, self._code, self._count = position, code, self._count + 1
+        self._sounds_until[self._track, code] = onset + duration
+        pitch = code - (128 if self.drums else self.shift)
+        self._written.append([self._bar, self._track, position, pitch, duration, velocity])
+        row = self.opening(first_bar)
+        row[KIND] = SOUNDING
+        row[AT : LEVEL + 1] = position + 1, code + 1, duration, velocity + 1
+        row[TIME] += position
+        return row
+
+    def close(self) -> None:
+        """End the current cell and open the next."""
+        if self._count:
+            self._bar_plays[self._bar] = self._track_plays[self._track] = True
+        self.cell += 1
+        self._open()
+
+    def cells(self) -> Cells:
+        """All notes so far, given and written, each cut where its pitch starts again on its track."""
+        written = np.array(self._written, np.int64).reshape(-1, 6)
+        notes = np.concatenate([self.given.notes, written])
+        onset = self.starts[notes[:, BAR]] + notes[:, POSITION]
+        parts = [
+            without_overlaps(notes[own], onset[own])
+            for own in (notes[:, TRACK] == track for track in range(self.hole.shape[1]))
+        ]
+        return replace(self.given, notes=sorted_notes(np.concatenate(parts)).astype(np.int16))
+
+    def context(self, limit: int) -> tuple[int, np.ndarray]:
+        """The surroundings of the current cell in at most `limit` rows: (first bar, rows (T, C)).
+
+        Bars are taken in by turns after and before the current one: given cells of all of them, and what is written.
+        """
+        bars, tracks = self.hole.shape
+        cells = self.cells()
+        sizes = np.ones((bars, tracks), np.int64)
+        np.add.at(sizes, (cells.notes[:, BAR], cells.notes[:, TRACK]), 1)
+        written = np.zeros((bars, tracks), bool)
+        done = self._order[: self.cell]
+        written[done[:, 0], done[:, 1]] = True
+        present = ~self.hole | written
+        cost = (sizes * present).sum(1)
+        first = last = self._bar
+        room = limit - int(cost[first])
+        if room < 0:  # one bar alone is too much: keep the tracks that fit
+            present[first] &= np.cumsum(sizes[first] * present[first]) <= limit
+        while room > 0 and (first > 0 or last < bars - 1):
+            if last < bars - 1:
+                last += 1
+                room -= int(cost[last])
+            if first > 0 and room > cost[first - 1]:
+                first -= 1
+                room -= int(cost[first])
+            elif last == bars - 1:
+                break
+        last -= room < 0
+        present[:first] = present[last + 1 :] = False
+        return first, rows_and_targets(cells, present & ~self.hole, present & self.hole, self.shift, first_bar=first)[0]

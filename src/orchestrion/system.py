@@ -1,0 +1,106 @@
+"""The contract that every way of making music fulfils, and what one is asked for.
+
+Each file in `systems/` defines one final subclass of System and its `RECIPES`, among them `tiny`. `losses` is a generator that the training loop drives: it steps the named optimizer before it resumes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from symusic import Score
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from orchestrion.corpus.store import Corpus
+from orchestrion.representations.cells import Cells
+from orchestrion.theory import Key, Meter
+
+Batch = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make. A system uses what it can and says in its docstring what that is.
+
+    count: pieces to make as one batch.
+    bars, meter, tempo (quarter notes a minute), instruments: hold exactly.
+    key: the key that shapes the music; enforced where `strict_key`.
+    sentence: (384,) float32 unit vector, or None for no words.
+    given, hole: cells that are there already, and (bars, tracks) bool, True where to compose; None for nothing given.
+        Their meters and instruments then replace those above.
+    temperature, top_p: sampling; 1 and 1 draw from the model as it is.
+    progress: called with (bars done, bars in all) of the slowest piece.
+    """
+
+    count: int = 1
+    bars: int = 16
+    meter: Meter = Meter(4, 4)
+    tempo: float = 120.0
+    instruments: tuple[int, ...] = (0,)
+    key: Key = Key(0, "major")
+    strict_key: bool = False
+    sentence: np.ndarray | None = None
+    given: Cells | None = None
+    hole: np.ndarray | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    progress: Callable[[int, int], None] | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a recipe is trained; the numbers that are the loop's and not the system's.
+
+    accumulate: batches whose gradients make one step, over all processes together.
+    The rate warms up over `warm_up_steps`, stays, and falls linearly to 0 over the last `decay_share` of the steps.
+    clip_norm: gradients are scaled down to this norm; 0 leaves them.
+    precision: "bf16" where the machine computes in it (elsewhere float32), or "float32".
+    """
+
+    steps: int
+    accumulate: int = 1
+    warm_up_steps: int = 100
+    decay_share: float = 0.4
+    clip_norm: float = 1.0
+    precision: str = "bf16"
+    validate_every: int = 200
+    validation_batches: int = 8
+    save_every: int = 50
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A system's config and how to train it: what `RECIPES` of a system file holds by name."""
+
+    config: Any
+    training: Training
+
+
+class System(nn.Module, ABC):
+    """One published way to make music. Subclasses are final and take their config as the only argument."""
+
+    config: Any
+
+    @abstractmethod
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Each optimizer by the name under which `losses` yields. Every trained weight belongs to exactly one."""
+
+    @abstractmethod
+    def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
+        """Draw one batch of the split; the same rng gives the same batch."""
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """Yield (optimizer name, scalar loss) in the order in which the paper's algorithm steps."""
+
+    @abstractmethod
+    def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
+        """Validation figures of one batch, each as (sum, count), so that batches add up. Called without gradients."""
+
+    @abstractmethod
+    def generate(self, request: Request, rng: np.random.Generator) -> list[Score]:
+        """`request.count` pieces. The same rng and thread count give the same pieces."""

@@ -1,0 +1,386 @@
+"""Composer: a sentence and a grid of cells in, the missing cells out (ours).
+
+One outer step a note; its position, pitch, length and velocity are written by a small inner decoder one after another.
+It joins what the papers found: a sentence embedding before the generator (APE-GAN), relative positions (Music
+Transformer; here rotary, one half in steps of the sequence and one in musical time), tracks and bars as units (MuseGAN).
+What is asked outright holds through the masks of `representations.writer`. Uses every field of Request.
+
+Legend: B sequences, T rows, D width, M width of the inner decoder, V values of a field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from symusic import Score
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from orchestrion.corpus.store import Corpus
+from orchestrion.corpus.windows import Window, WindowDraw
+from orchestrion.nn.attention import Block, Cache, rotation
+from orchestrion.nn.optimizer import MuonAdamW
+from orchestrion.representations import steps
+from orchestrion.representations.cells import Cells, decode
+from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
+from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
+from orchestrion.sampling import draw
+from orchestrion.system import Batch, Recipe, Request, System, Training
+from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key, family
+
+SENTENCE_WIDTH = 384
+TEMPO_CLASSES = 16
+PREFIX_ROWS = 3  # two made from the sentence, one from the controls
+_MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an eighth note to thirty-two bars
+
+
+@dataclass(frozen=True)
+class ComposerConfig:
+    """width and layers of the outer network; `context_rows` is what it reads at once; `batch_rows` is rows a batch."""
+
+    width: int = 256
+    layers: int = 6
+    heads: int = 4
+    inner_width: int = 256
+    dropout: float = 0.0
+    context_rows: int = 768
+    batch_rows: int = 8192
+    sentence_dropout: float = 0.15
+    matrix_rate: float = 0.02
+    rate: float = 3e-3
+
+
+RECIPES = {
+    "tiny": Recipe(
+        ComposerConfig(width=32, layers=2, heads=2, inner_width=32, context_rows=256, batch_rows=512),
+        Training(steps=20, warm_up_steps=2, validate_every=10, validation_batches=1, save_every=5),
+    ),
+    "small": Recipe(ComposerConfig(), Training(steps=3000)),
+    "large": Recipe(
+        ComposerConfig(width=512, layers=12, heads=8, inner_width=512, context_rows=2048, batch_rows=65536,
+                       dropout=0.1, matrix_rate=0.01, rate=1.5e-3),
+        Training(steps=12000, warm_up_steps=300),
+    ),
+}  # fmt: skip
+
+
+@dataclass
+class Reading:
+    """What the network has read so far: a cache a layer, rows held (B,), and the condition of each sequence."""
+
+    caches: list[Cache]
+    lengths: np.ndarray
+    condition: Tensor  # (B, D), added to every row
+
+
+def tempo_class(tempo: float) -> int:
+    """Sixteen classes, equal in ratio, from 40 to 240 quarter notes a minute."""
+    return int(np.clip(np.log(max(tempo, 1) / 40) / np.log(240 / 40) * TEMPO_CLASSES, 0, TEMPO_CLASSES - 1))
+
+
+class Composer(System):
+    config: ComposerConfig
+
+    def __init__(self, config: ComposerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, inner = config.width, config.inner_width
+        self.tables = nn.ModuleList(nn.Embedding(size, width) for size in steps.SIZES)
+        self.families = nn.Embedding(len(FAMILY_NAMES), width)
+        self.sentence = nn.Linear(SENTENCE_WIDTH, 2 * width)
+        self.no_sentence = nn.Parameter(torch.zeros(SENTENCE_WIDTH))
+        self.tempo = nn.Embedding(TEMPO_CLASSES, width)
+        self.mode = nn.Embedding(2, width)
+        self.ensemble = nn.Linear(INSTRUMENTS, width, bias=False)
+        self.join = nn.Linear(PREFIX_ROWS * width, width)
+        self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.inner = nn.Linear(width, len(FIELDS) * inner)
+        self.inner_tables = nn.ModuleList(
+            nn.Embedding(FIELD_SIZES[before], inner) for later in range(len(FIELDS)) for before in range(later)
+        )
+        self.heads = nn.ModuleList(nn.Linear(inner, size) for size in FIELD_SIZES)
+        for table in [m for m in self.modules() if isinstance(m, nn.Embedding)]:
+            nn.init.normal_(table.weight, std=0.3 / len(steps.SIZES) ** 0.5)
+        self.register_buffer("wavelengths", self._wavelengths(), persistent=False)
+
+    def _wavelengths(self) -> Tensor:
+        """(2, R): row 0 turns by place in the sequence, row 1 by musical time; a pair turns by one of them."""
+        pairs = self.config.width // self.config.heads // 2
+        musical = torch.tensor(_MUSICAL_WAVELENGTHS[: pairs * 5 // 8], dtype=torch.float32)
+        ordinal = 2 * torch.pi * torch.logspace(0, 3, pairs - len(musical))
+        never = torch.tensor(torch.inf)
+        return torch.stack([
+            torch.cat([ordinal, never.expand(len(musical))]),
+            torch.cat([never.expand(len(ordinal)), musical]),
+        ])  # fmt: skip
+
+    # ---- the networks
+
+    def condition(self, sentence: Tensor, tempo: Tensor, mode: Tensor, ensemble: Tensor) -> Tensor:
+        """(B, 384) unit vectors or NaN for none, (B,), (B,), (B, 129) shares -> prefix rows (B, PREFIX_ROWS, D)."""
+        sentence = torch.where(sentence.isnan(), self.no_sentence, sentence * SENTENCE_WIDTH**0.5)
+        words = self.sentence(sentence).unflatten(-1, (2, self.config.width))
+        controls = self.tempo(tempo) + self.mode(mode) + self.ensemble(ensemble)
+        return torch.cat([words, controls.unsqueeze(1)], dim=1)
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, D)."""
+        x = self.families(rows[..., steps.INSTRUMENT] // 8)
+        for column, table in enumerate(self.tables):
+            x = x + table(rows[..., column])
+        return x
+
+    def forward(self, rows: Tensor, prefix: Tensor | None = None, reading: Reading | None = None) -> Tensor:
+        """Rows (B, T, C) -> states (B, T, D), from which the next note of each row is written.
+
+        A first reading takes the prefix (B, PREFIX_ROWS, D) before its rows. With `reading`, goes on from what that
+        holds, and adds to it; the result is the same.
+        """
+        if reading is None:
+            assert prefix is not None
+            return self._run(rows, prefix, self.join(prefix.flatten(1)), None)
+        states = self._run(rows, prefix, reading.condition, reading)
+        reading.lengths += rows.shape[1] + (PREFIX_ROWS if prefix is not None else 0)
+        return states
+
+    def _run(self, rows: Tensor, prefix: Tensor | None, condition: Tensor, reading: Reading | None) -> Tensor:
+        x = self.embed(rows) + condition.unsqueeze(1)
+        time = rows[..., steps.TIME]
+        if prefix is not None:
+            x = torch.cat([prefix, x], dim=1)
+            time = F.pad(time, (PREFIX_ROWS, 0))
+        ordinal = torch.arange(x.shape[1], device=x.device)
+        lengths = None
+        if reading is not None:
+            lengths = torch.from_numpy(reading.lengths)
+            ordinal = ordinal + lengths[:, None]
+        turn = rotation(torch.stack([ordinal.expand_as(time), time], dim=-1), self.wavelengths)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, turn, None if reading is None else reading.caches[layer], lengths)
+        if prefix is not None:
+            x = x[:, PREFIX_ROWS:]
+        return self.norm(x)
+
+    def field_logits(self, hidden: Tensor, field: int, values: list[Tensor]) -> Tensor:
+        """Logits (..., V) of one field, given its part of `inner(states)` and the values of the fields before it."""
+        first_table = field * (field - 1) // 2
+        for before, value in enumerate(values):
+            hidden = hidden + self.inner_tables[first_table + before](value)
+        return self.heads[field](F.relu(hidden).square())
+
+    # ---- learning
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        matrices = [(p, 3 if "inward" in name else 1) for name, p in self.blocks.named_parameters() if p.ndim == 2]
+        chosen = {id(p) for p, _ in matrices}
+        others = [p for p in self.parameters() if id(p) not in chosen]
+        config = self.config
+        return {"adam": MuonAdamW(matrices, others, matrix_rate=config.matrix_rate, rate=config.rate)}
+
+    def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
+        windows = _similar_windows(_draws(corpus, split), rng, self.config)
+        return _tensors(windows, corpus, rng, self.config.sentence_dropout if split == "train" else 0.0)
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        nats, rows = self._nats(batch)
+        yield "adam", nats.sum() / rows
+
+    def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
+        nats, _ = self._nats(batch)
+        notes = float((batch["targets"][..., 1] >= 0).sum())
+        return {"nats_per_note": (float(nats.sum()), notes)} | {
+            f"{name}_nats_per_note": (float(value), notes) for name, value in zip(FIELDS, nats, strict=True)
+        }
+
+    def _nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Nats of each field (4,), summed over all that is to learn, and the number of rows that learn."""
+        prefix = self.condition(batch["sentence"], batch["tempo"], batch["mode"], batch["ensemble"])
+        states = self(batch["rows"], prefix)
+        learned = batch["targets"][..., 0] >= 0
+        hidden = self.inner(states[learned]).chunk(len(FIELDS), dim=-1)  # rows that learn only
+        targets = batch["targets"][learned]
+        sounding = targets[:, 1] >= 0
+        nats = []
+        for field in range(len(FIELDS)):
+            kept = slice(None) if field == 0 else sounding
+            values = [targets[kept, before].clamp(min=0) for before in range(field)]
+            logits = self.field_logits(hidden[field][kept], field, values)
+            nats.append(F.cross_entropy(logits.float(), targets[kept, field], ignore_index=-1, reduction="sum"))
+        return torch.stack(nats), learned.sum()
+
+    # ---- composing
+
+    @torch.inference_mode()
+    def generate(self, request: Request, rng: np.random.Generator) -> list[Score]:
+        given, hole = _grid(request)
+        shift = shift_to_common_key(request.key)
+        key = request.key if request.strict_key else None
+        writers = [CellWriter(given, hole, key=key, shift=shift) for _ in range(request.count)]
+        session = _Session(self, writers, request, rng.spawn(request.count))
+        while session.step():
+            if request.progress:
+                request.progress(min(writer.bar for writer in writers), len(hole))
+        if request.progress:
+            request.progress(len(hole), len(hole))
+        return [decode(writer.cells()) for writer in writers]
+
+
+def _grid(request: Request) -> tuple[Cells, np.ndarray]:
+    if request.given is not None:
+        hole = request.hole
+        if hole is None or hole.shape != (len(request.given.meters), len(request.given.instruments)) or not hole.any():
+            raise ValueError("given cells need a hole of their shape with at least one cell to compose")
+        return request.given, hole
+    nothing = Cells(np.zeros((0, 6), np.int16), request.instruments, (request.meter,) * request.bars, request.tempo)
+    return nothing, np.ones((request.bars, len(request.instruments)), bool)
+
+
+class _Session:
+    """A batch of pieces being written, each with its writer, its random stream and its place in the caches."""
+
+    def __init__(
+        self, composer: Composer, writers: list[CellWriter], request: Request, rngs: list[np.random.Generator]
+    ) -> None:
+        self.composer, self.writers, self.request, self.rngs = composer, writers, request, rngs
+        config = composer.config
+        self.size = config.context_rows + PREFIX_ROWS
+        given, _ = _grid(request)
+        sentence = np.full(SENTENCE_WIDTH, np.nan) if request.sentence is None else request.sentence
+        conditions = {
+            "sentence": torch.as_tensor(sentence, dtype=torch.float32)[None],
+            "tempo": torch.tensor([tempo_class(given.tempo)]),
+            "mode": torch.tensor([_mode(request.key)]),
+            "ensemble": torch.from_numpy(_ensemble(given.instruments))[None],
+        }
+        self.prefix = composer.condition(**conditions)  # (1, PREFIX_ROWS, D)
+        count, like = len(writers), self.prefix
+        head_width = config.width // config.heads
+        caches = [Cache.empty(count, config.heads, self.size, head_width, like) for _ in range(config.layers)]
+        condition = composer.join(self.prefix.flatten(1)).expand(count, -1)
+        self.reading = Reading(caches, np.zeros(count, np.int64), condition)
+        self.first_bars = [0] * count
+        self.states = like.new_zeros(count, config.width)
+        for index in range(count):
+            self._read_context(index)
+        self._step_rows([writer.opening(first) for writer, first in zip(writers, self.first_bars, strict=True)])
+
+    def _read_context(self, index: int) -> None:
+        """Fill the cache of one sequence anew, with what surrounds the cell it writes."""
+        first, rows = self.writers[index].context(self.composer.config.context_rows * 5 // 8)
+        own = [Cache(c.keys[index : index + 1], c.values[index : index + 1]) for c in self.reading.caches]
+        reading = Reading(own, np.zeros(1, np.int64), self.reading.condition[index : index + 1])
+        self.composer(torch.from_numpy(rows)[None], self.prefix, reading)
+        self.reading.lengths[index] = reading.lengths[0]
+        self.first_bars[index] = first
+
+    def _step_rows(self, rows: list[np.ndarray]) -> None:
+        self.states = self.composer(torch.from_numpy(np.stack(rows))[:, None], None, self.reading)[:, 0]
+
+    def step(self) -> bool:
+        """Write one note, or end one cell, in every piece that is not done; False once all are."""
+        writers, composer = self.writers, self.composer
+        busy = [index for index, writer in enumerate(writers) if not writer.done]
+        if not busy:
+            return False
+        hidden = composer.inner(self.states[busy]).chunk(len(FIELDS), dim=-1)
+        uniforms = np.stack([self.rngs[index].random(len(FIELDS)) for index in busy])
+        values = [self._draw(hidden, 0, [], np.stack([writers[i].positions() for i in busy]), uniforms)]
+        sounding = values[0] != END
+        if sounding.any():
+            any_place = np.where(sounding, values[0], 0)
+            values[0] = any_place
+            for masks in (CellWriter.pitches, CellWriter.durations):
+                legal = np.stack([masks(writers[i], int(p)) for i, p in zip(busy, any_place, strict=True)])
+                legal[~sounding] = True
+                values.append(self._draw(hidden, len(values), values, legal, uniforms))
+            anything = np.ones((len(busy), FIELD_SIZES[3]), bool)
+            values.append(self._draw(hidden, 3, values, anything, uniforms))
+        self._advance(busy, sounding, values)
+        return True
+
+    def _draw(
+        self, hidden: tuple[Tensor, ...], field: int, values: list[np.ndarray], legal: np.ndarray, uniforms: np.ndarray
+    ) -> np.ndarray:
+        logits = self.composer.field_logits(hidden[field], field, [torch.from_numpy(value) for value in values])
+        request = self.request
+        return draw(logits.numpy(), legal, uniforms[:, field], temperature=request.temperature, top_p=request.top_p)
+
+    def _advance(self, busy: list[int], sounding: np.ndarray, values: list[np.ndarray]) -> None:
+        rows = [np.zeros(steps.COLUMNS, np.int64)] * len(self.writers)  # a finished piece steps on idly
+        for place, index in enumerate(busy):
+            writer = self.writers[index]
+            if sounding[place]:
+                rows[index] = writer.write(*(int(value[place]) for value in values), self.first_bars[index])
+                continue
+            writer.close()
+            if writer.done:
+                continue
+            if self.reading.lengths[index] + MAX_CELL_NOTES + 1 > self.size:
+                self._read_context(index)
+            rows[index] = writer.opening(self.first_bars[index])
+        for index, writer in enumerate(self.writers):
+            if writer.done:
+                self.reading.lengths[index] = min(self.reading.lengths[index], self.size - 1)
+        self._step_rows(rows)
+
+
+def _mode(key: Key) -> int:
+    return ("major", "minor").index(key.mode)
+
+
+def _ensemble(instruments: tuple[int, ...]) -> np.ndarray:
+    """(129,) float32: the share of each instrument among the tracks."""
+    return np.bincount(instruments, minlength=INSTRUMENTS).astype(np.float32) / len(instruments)
+
+
+@lru_cache(maxsize=4)
+def _draws(corpus: Corpus, split: str) -> WindowDraw:
+    return WindowDraw(corpus, split)
+
+
+def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: ComposerConfig) -> list[Window]:
+    """Windows of about one length that fill a batch with little padding.
+
+    Twice the notes of a batch are drawn, sorted by length and cut into batches, of which one is kept at random.
+    """
+    pool: list[Window] = []
+    while sum(window.size for window in pool) < 2 * config.batch_rows:
+        pool.append(windows(rng, config.context_rows))
+    pool.sort(key=lambda window: window.size)
+    batches: list[list[Window]] = [[]]
+    for window in pool:
+        if batches[-1] and (len(batches[-1]) + 1) * window.size > config.batch_rows:
+            batches.append([])
+        batches[-1].append(window)
+    return batches[rng.integers(len(batches))]
+
+
+def _tensors(windows: list[Window], corpus: Corpus, rng: np.random.Generator, sentence_dropout: float) -> Batch:
+    count, size = len(windows), max(window.size for window in windows)
+    rows = np.zeros((count, size, steps.COLUMNS), np.int64)
+    targets = np.full((count, size, len(FIELDS)), -1, np.int64)
+    sentences = np.full((count, SENTENCE_WIDTH), np.nan, np.float32)
+    keys = [Key.parse(window.piece.key) for window in windows]
+    for index, (window, key) in enumerate(zip(windows, keys, strict=True)):
+        own_rows, own_targets = rows_and_targets(
+            window.cells, ~window.hole, window.hole, shift_to_common_key(key),
+            bar_offset=window.first_bar, total_bars=window.piece.bars,
+        )  # fmt: skip
+        rows[index, : len(own_rows)], targets[index, : len(own_rows)] = own_rows, own_targets
+        captions = window.piece.captions
+        if corpus.embeddings is not None and captions and rng.random() >= sentence_dropout:
+            sentences[index] = corpus.embeddings[captions[rng.integers(len(captions))]]
+    return {
+        "rows": torch.from_numpy(rows),
+        "targets": torch.from_numpy(targets),
+        "sentence": torch.from_numpy(sentences),
+        "tempo": torch.tensor([tempo_class(window.cells.tempo) for window in windows]),
+        "mode": torch.tensor([_mode(key) for key in keys]),
+        "ensemble": torch.from_numpy(np.stack([_ensemble(window.cells.instruments) for window in windows])),
+    }

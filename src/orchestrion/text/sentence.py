@@ -1,0 +1,58 @@
+"""Reads a sentence by rule, one kind of words after another."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from orchestrion.text import lexicon
+from orchestrion.text.draft import Draft, phrases, squeeze, squeezed
+from orchestrion.text.keys import read_keys
+from orchestrion.text.measures import claim_meter, read_lengths, read_meters, read_tempo_numbers
+from orchestrion.text.players import claim_genre, read_instruments, read_strangers
+from orchestrion.text.reading import MAX_CHARACTERS, ControlsError, Reading
+from orchestrion.text.weighing import weigh
+
+_TABLES = tuple(
+    (re.compile(phrases(table), re.I), squeezed(table))
+    for table in (lexicon.TEMPO_WORDS, lexicon.DANCES, lexicon.MOODS, lexicon.GENRES)
+)
+
+
+def read_controls(sentence: str) -> Reading:
+    """Read a sentence. Raises ControlsError where it says two different things outright ("in 3/4 and in 4/4")
+    or is longer than MAX_CHARACTERS."""
+    if len(sentence) > MAX_CHARACTERS:
+        raise ControlsError(f"the sentence has {len(sentence)} characters; at most {MAX_CHARACTERS} are read")
+    printable = re.sub(r"[\x00-\x1f\x7f]", " ", unicodedata.normalize("NFKC", sentence))
+    draft = Draft(" ".join(printable.split()))
+    for rule in (
+        read_lengths, read_tempo_numbers, read_meters, read_keys, read_instruments, read_words, read_strangers
+    ):  # fmt: skip
+        rule(draft)
+    return weigh(draft, sentence)
+
+
+def read_words(draft: Draft) -> None:
+    """Tempo words, dances, moods and genres. A word may be two of these: a bossa nova has its meter and its band."""
+    found = [
+        (match, table, values[squeeze(match[0])])
+        for table, (pattern, values) in enumerate(_TABLES)
+        for match in pattern.finditer(draft.rest)
+        if squeeze(match[0]) in values
+    ]
+    for match, table, value in found:
+        draft.blank(match.start(), match.end())
+        if table == 0:
+            draft.claim("tempo", float(value), match, "word")
+        elif table == 1:
+            beats, unit = value.split("/")
+            claim_meter(draft, int(beats), int(unit), match, "implied")
+        elif table == 2:
+            mode, tempo = value
+            if mode is not None:
+                draft.claim("mode", mode, match, "suggested")
+            if tempo is not None:
+                draft.claim("tempo", float(tempo), match, "suggested")
+        else:
+            claim_genre(draft, match)

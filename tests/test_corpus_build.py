@@ -1,0 +1,265 @@
+"""Folders of music -> a corpus on disk, and back."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from symusic import Note, Score, Tempo, Track
+
+from orchestrion.corpus import build as building
+from orchestrion.corpus.build import Filters, build, hashed_split
+from orchestrion.corpus.embed import embed
+from orchestrion.corpus.store import Corpus, CorpusError, open_corpus
+from orchestrion.representations import cells
+from orchestrion.score.files import write_midi
+
+
+def tune(seed: int, *, bars: int = 4, tracks: int = 2) -> Score:
+    rng = np.random.default_rng(seed)
+    score = Score(480)
+    score.tempos.append(Tempo(0, 120.0))
+    for program in range(tracks):
+        track = Track("", program % 128, False)
+        for beat in range(4 * bars):
+            track.notes.append(Note(480 * beat, 480, int(rng.integers(50, 80)), 80))
+        score.tracks.append(track)
+    return score
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    for index in range(9):
+        (folder / f"album{index % 3}").mkdir(parents=True, exist_ok=True)
+        write_midi(tune(index), folder / f"album{index % 3}" / f"{index}.mid")
+    return folder
+
+
+def contents(corpus: Corpus) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(corpus.path.iterdir())}
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "CHUNK_ITEMS", 2)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_the_bytes_do_not_depend_on_the_number_of_workers(music: Path, tmp_path: Path) -> None:
+    one = build([music], tmp_path / "one", workers=1)
+    two = build([music], tmp_path / "two", workers=2)
+    assert contents(one) == contents(two)
+    assert one.info()["pieces"] == 9
+
+
+def test_a_piece_comes_back_as_it_was(music: Path, tmp_path: Path) -> None:
+    corpus = build([music], tmp_path / "corpus")
+    by_path = {piece.path: piece for piece in corpus.pieces()}
+    for index in range(9):
+        piece = by_path[f"album{index % 3}/{index}.mid"]
+        expected = cells.encode(tune(index))
+        assert np.array_equal(piece.cells().notes, expected.notes)
+        assert (piece.cells().instruments, piece.cells().meters) == (expected.instruments, expected.meters)
+        assert np.array_equal(cells.encode(piece.score()).notes, expected.notes)
+        assert (piece.bars, piece.notes, piece.seconds, piece.tempo) == (4, 32, 8.0, 120.0)
+        assert len(piece.captions) == 6
+        assert all(corpus.captions[line] for line in piece.captions)
+    assert corpus.info()["notes"] == len(corpus.notes) == 9 * 32
+    assert corpus.info()["hours"] == pytest.approx(9 * 8 / 3600, abs=1e-3)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_killed_build_goes_on_and_gives_the_same_bytes(music: Path, tmp_path: Path) -> None:
+    whole = contents(build([music], tmp_path / "whole"))
+
+    def kill(done: int, total: int) -> None:
+        if done >= 4:
+            raise Killed
+
+    out = tmp_path / "corpus"
+    with pytest.raises(Killed):
+        build([music], out, progress=kill)
+    with pytest.raises(CorpusError, match="not a corpus"):
+        open_corpus(out)
+    seen: list[tuple[int, int]] = []
+    corpus = build([music], out, progress=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (4, 9)
+    assert seen[-1] == (9, 9)
+    assert contents(corpus) == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "music", "whole"]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_changed_file_is_read_again(music: Path, tmp_path: Path) -> None:
+    def kill(done: int, total: int) -> None:
+        if done == total:
+            raise Killed
+
+    with pytest.raises(Killed):
+        build([music], tmp_path / "corpus", progress=kill)
+    write_midi(tune(99, bars=5), music / "album0" / "0.mid")
+    seen: list[int] = []
+    corpus = build([music], tmp_path / "corpus", progress=lambda done, total: seen.append(done))
+    assert seen[0] == 7
+    assert {piece.bars for piece in corpus.pieces()} == {4, 5}
+
+
+def test_what_is_left_out_is_listed_with_its_reason(music: Path, tmp_path: Path) -> None:
+    strange = music / "strange"
+    strange.mkdir()
+    (strange / "broken.mid").write_bytes(b"MThd\x00\x00\x00\x06\x00\x01\x00\x01\x01\xe0MTrk garbage")
+    write_midi(tune(3), strange / "twin.mid")
+    write_midi(tune(50, bars=1), strange / "short.mid")
+    write_midi(tune(51, bars=9), strange / "long.mid")
+    write_midi(tune(52, tracks=40), strange / "many.mid")
+    corpus = build([music], tmp_path / "corpus", filters=Filters(max_bars=8))
+    rows = [json.loads(line) for line in (corpus.path / "skipped.jsonl").read_text().splitlines()]
+    reasons = {Path(row["path"]).stem: (row["reason"], row["detail"]) for row in rows}
+    assert {name: reason for name, (reason, _) in reasons.items()} == {
+        "broken": "unreadable",
+        "twin": "duplicate",
+        "short": "too short",
+        "long": "too long",
+        "many": "too many tracks",
+    }
+    assert "same notes as" in reasons["twin"][1]
+    assert str(tmp_path) not in (corpus.path / "skipped.jsonl").read_text()
+    assert corpus.info()["skipped"] == {reason: 1 for reason, _ in reasons.values()}
+    assert len(corpus.pieces()) == 9
+
+
+def test_a_duplicate_may_differ_in_silence_before_but_not_in_notes(music: Path, tmp_path: Path) -> None:
+    write_midi(tune(0).shift_time(4 * 480), music / "later.mid")
+    write_midi(tune(0).shift_pitch(1), music / "higher.mid")
+    corpus = build([music], tmp_path / "corpus")
+    paths = {piece.path for piece in corpus.pieces()}
+    assert "higher.mid" in paths
+    assert len(paths) == 10
+
+
+def test_a_group_lies_in_one_split_and_given_splits_win(music: Path, tmp_path: Path) -> None:
+    paths = [f"album{index % 3}/{index}.mid" for index in range(9)]
+    given = {paths[0]: "test", paths[1]: "valid"}
+    lines = [f"{path},{Path(path).parent},{given.get(path, '')}" for path in paths]
+    (music / "metadata.csv").write_text("\n".join(["path,group,split", *lines]))
+    corpus = build([music], tmp_path / "corpus")
+    splits = {index: {p.split for p in corpus.pieces() if p.group == f"album{index}"} for index in range(3)}
+    assert (splits[0], splits[1], len(splits[2])) == ({"test"}, {"valid"}, 1)
+    assert [piece.path for piece in corpus.pieces("test")] == sorted(
+        path for path in paths if "album0" in path or ("album2" in path and splits[2] == {"test"})
+    )
+
+
+def test_a_hashed_split_has_the_stated_shares_and_follows_the_seed() -> None:
+    names = [f"song {number}" for number in range(20_000)]
+    drawn = [hashed_split("folder", name, seed=0) for name in names]
+    shares = [drawn.count(split) / len(names) for split in ("train", "valid", "test")]
+    assert shares == pytest.approx([0.94, 0.03, 0.03], abs=0.006)
+    assert drawn != [hashed_split("folder", name, seed=1) for name in names]
+
+
+def test_embedding_goes_on_after_a_kill_and_keeps_the_order(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrion.corpus.embed.BLOCK_CAPTIONS", 4)
+    corpus = build([music], tmp_path / "corpus")
+    assert corpus.embeddings is None
+
+    class Lengths:
+        width = 2
+        calls = 0
+
+        def __init__(self, name: str, kill_at: int) -> None:
+            self.name, self.kill_at = name, kill_at
+
+        def encode(self, sentences: Sequence[str]) -> np.ndarray:
+            self.calls += 1
+            if self.calls == self.kill_at:
+                raise Killed
+            return np.array([[len(sentence), len(self.name)] for sentence in sentences], np.float32)
+
+    with pytest.raises(Killed):
+        embed(corpus.path, Lengths("one", kill_at=3))
+    assert open_corpus(corpus.path).embeddings is None
+    blocks = -(-len(corpus.captions) // 4)
+    for name, calls in (("one", blocks - 2), ("one", 0), ("other", blocks)):
+        encoder = Lengths(name, kill_at=-1)
+        embed(corpus.path, encoder)
+        opened = open_corpus(corpus.path)
+        assert encoder.calls == calls
+        assert opened.encoder == name
+        assert opened.embeddings is not None
+        assert opened.embeddings.dtype == np.float16
+        assert opened.embeddings.tolist() == [[len(caption), len(name)] for caption in opened.captions]
+
+
+def test_opening_names_what_is_wrong(music: Path, tmp_path: Path) -> None:
+    corpus = build([music], tmp_path / "corpus")
+    with pytest.raises(CorpusError, match=r"no corpus\.json"):
+        open_corpus(music)
+    with pytest.raises(CorpusError, match="the splits are train, valid, test"):
+        corpus.pieces("validation")
+    with pytest.raises(CorpusError, match="not a corpus; name another folder"):
+        build([music], music)
+    with pytest.raises(CorpusError, match="not a folder"):
+        build([music / "nowhere"], tmp_path / "other")
+
+    (corpus.path / "notes.npy").write_bytes(b"half")
+    with pytest.raises(CorpusError, match=r"notes\.npy has 4 bytes"):
+        open_corpus(corpus.path)
+    summary = json.loads((corpus.path / "corpus.json").read_text())
+    (corpus.path / "corpus.json").write_text(json.dumps(summary | {"format": 99}))
+    with pytest.raises(CorpusError, match="update orchestrion"):
+        open_corpus(corpus.path)
+    (corpus.path / "corpus.json").write_text("{")
+    with pytest.raises(CorpusError, match="damaged"):
+        open_corpus(corpus.path)
+
+
+def test_a_corpus_may_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    with pytest.raises(CorpusError, match="no music"):
+        build([tmp_path / "music"], tmp_path / "corpus")
+    write_midi(tune(0, bars=1), tmp_path / "music" / "short.mid")
+    corpus = build([tmp_path / "music"], tmp_path / "corpus")
+    assert corpus.pieces() == ()
+    assert corpus.notes.shape == (0, 6)
+    assert corpus.info()["skipped"] == {"too short": 1}
+
+
+def test_a_corpus_is_sent_to_a_process_by_its_path(music: Path, tmp_path: Path) -> None:
+    corpus = build([music], tmp_path / "corpus")
+    piece = corpus.pieces()[3]
+    piece.cells()
+    sent = pickle.dumps(piece)
+    assert len(sent) < 5_000
+    assert np.array_equal(pickle.loads(sent).cells().notes, piece.cells().notes)
+
+
+def test_building_again_replaces_the_corpus(music: Path, tmp_path: Path) -> None:
+    first = contents(build([music], tmp_path / "corpus"))
+    shutil.rmtree(music / "album0")
+    again = build([music], tmp_path / "corpus")
+    assert again.info()["pieces"] == 6
+    assert contents(again)["notes.npy"] != first["notes.npy"]
+
+
+def test_building_and_reading_need_no_torch(music: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from orchestrion.corpus.build import build; from orchestrion.corpus.store import open_corpus\n"
+        "build([sys.argv[1]], sys.argv[2]); open_corpus(sys.argv[2]).pieces()[0].score()\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(music), str(tmp_path / "corpus")], check=True)
