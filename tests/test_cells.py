@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import little_song
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from symusic import Note, Score, TimeSignature, Track
 
+from conftest import little_song
 from orchestrion.representations.cells import (
     BAR,
     DRUM_DURATION,

@@ -11,7 +11,7 @@ import mido
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
+from symusic import ControlChange, KeySignature, Note, Score, Tempo, TimeSignature, Track
 
 from orchestrion.score.bars import bars, tempo
 from orchestrion.score.files import Limits, ScoreError, read, write_midi, write_musicxml
@@ -83,6 +83,32 @@ def test_drums_and_only_drums_are_written_to_channel_ten(tmp_path: Path) -> None
     for index, track in enumerate(mido.MidiFile(tmp_path / "band.mid").tracks):
         channels = {message.channel for message in track if message.type == "note_on"}
         assert (channels == {9}) == (index >= 20)
+
+
+@pytest.mark.parametrize(("pitched", "drums"), [(9, 2), (16, 1), (30, 0), (60, 3)])
+def test_a_player_hears_every_note_with_the_program_of_its_track(tmp_path: Path, pitched: int, drums: int) -> None:
+    score = band(pitched, drums)
+    for index in range(0, pitched, 3):
+        score.tracks[index].program = 4
+    for track in score.tracks:  # a run of one kind of event, which symusic writes with running status
+        track.controls.extend([ControlChange(time, 7, time) for time in range(0, 100, 10)])
+    write_midi(score, tmp_path / "band.mid")
+    programs = [0] * 16  # as a player keeps them, which merges the tracks
+    heard = []
+    for message in mido.merge_tracks(mido.MidiFile(tmp_path / "band.mid").tracks):
+        if message.type == "program_change":
+            programs[message.channel] = message.program
+        elif message.type == "note_on" and message.velocity:
+            heard.append((-1 if message.channel == 9 else programs[message.channel], message.note, message.velocity))
+    wanted = [
+        (-1 if track.is_drum else track.program, note.pitch, note.velocity)
+        for track in score.tracks
+        for note in track.notes
+    ]
+    assert sorted(heard) == sorted(wanted)
+    assert contents(read(tmp_path / "band.mid")) == contents(score)
+    for old, new in zip(score.tracks, read(tmp_path / "band.mid").tracks, strict=True):
+        assert old.controls == new.controls
 
 
 @settings(max_examples=60, deadline=None)

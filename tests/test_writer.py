@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import little_song
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import little_song
 from orchestrion.representations.cells import BAR, DURATION, POSITION, TRACK, Cells, bar_starts, decode, encode
 from orchestrion.representations.steps import END, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import CellWriter

@@ -27,7 +27,9 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be read; the message says why in one line."""
 
 
-def save(folder: Path, name: str, system: System, *, optimizers: dict[str, Optimizer] | None = None, **notes: Any) -> None:
+def save(
+    folder: Path, name: str, system: System, *, optimizers: dict[str, Optimizer] | None = None, **notes: Any
+) -> None:
     """Write a system and, with `optimizers`, what training needs to go on. `notes` are kept in config.json."""
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
@@ -93,5 +95,3 @@ def _restored(system: System, folder: Path) -> dict[str, Optimizer]:
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": numbers[name]["groups"]})
     return optimizers
-
-

@@ -266,7 +266,9 @@ def _from_nothing(wish: _Wish) -> list[Composition]:
         meter=controls.meter or Meter(4, 4),
         instruments=controls.instruments or wish.reading.suggested_instruments,
     )
-    assert asked.bars and asked.tempo and asked.meter
+    assert asked.bars
+    assert asked.tempo
+    assert asked.meter
     request = Request(bars=asked.bars, tempo=asked.tempo, meter=asked.meter, instruments=asked.instruments, key=key,
                       strict_key=strict)  # fmt: skip
     model, scores = wish.generate(request)
@@ -274,7 +276,7 @@ def _from_nothing(wish: _Wish) -> list[Composition]:
 
 
 def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
-    """The key to compose in and whether it was asked for. Where only the mode is known, or nothing, the seed decides."""
+    """The key to compose in and whether it was asked for. The seed decides what is open."""
     if controls.key is not None:
         return controls.key, True
     rng = np.random.default_rng((seed, 0x6B6579))
@@ -350,4 +352,14 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-__all__ = ["ComposeError", "Composition", "ControlsError", "CellsError", "Model", "compose", "continue_score", "fill", "load"]
+__all__ = [
+    "CellsError",
+    "ComposeError",
+    "Composition",
+    "ControlsError",
+    "Model",
+    "compose",
+    "continue_score",
+    "fill",
+    "load",
+]

@@ -1,6 +1,7 @@
 """The contract that every way of making music fulfils, and what one is asked for.
 
-Each file in `systems/` defines one final subclass of System and its `RECIPES`, among them `tiny`. `losses` is a generator that the training loop drives: it steps the named optimizer before it resumes.
+Each file in `systems/` defines one final subclass of System and its `RECIPES`, among them `tiny`. `losses` is a
+generator that the training loop drives: it steps the named optimizer before it resumes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from orchestrion.representations.cells import Cells
 from orchestrion.theory import Key, Meter
 
 Batch = Mapping[str, Tensor]
+_COMMON_TIME, _C_MAJOR = Meter(4, 4), Key(0, "major")
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class Request:
 
     count: int = 1
     bars: int = 16
-    meter: Meter = Meter(4, 4)
+    meter: Meter = _COMMON_TIME
     tempo: float = 120.0
     instruments: tuple[int, ...] = (0,)
-    key: Key = Key(0, "major")
+    key: Key = _C_MAJOR
     strict_key: bool = False
     sentence: np.ndarray | None = None
     given: Cells | None = None

@@ -1,6 +1,7 @@
 """Keys, scales, meters and General MIDI names: the words that every other floor speaks. Needs numpy at most.
 
-Units: pitch is the MIDI note number (60 = middle C); pitch class is pitch % 12 (0 = C); tempo is quarter notes a minute.
+Units: pitch is the MIDI note number (60 = middle C); pitch class is pitch % 12 (0 = C); tempo is quarter notes
+a minute.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Key:
         """
         match = _KEY.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is not a key; write a letter A to G, # or b if needed, and major or minor: 'F# minor'")
+            raise ValueError(
+                f"{text!r} is not a key; write a letter A to G, # or b if needed, and major or minor: 'F# minor'"
+            )
         accidental = _ACCIDENTALS[match["accidental"] or ""]
         mode = match["mode"] or "major"
         minor = mode in ("minor", "min", "m")
@@ -153,5 +156,5 @@ _RANGES = {
 
 
 def pitch_range(instrument: int) -> tuple[int, int]:
-    """(lowest, highest) pitch that is playable and common for the instrument; 27..87 for drums, 24..103 where unnamed."""
+    """(lowest, highest) pitch that is common for the instrument; 27..87 for drums, 24..103 where unnamed."""
     return (27, 87) if instrument == DRUMS else _RANGES.get(instrument, (24, 103))

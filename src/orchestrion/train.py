@@ -18,6 +18,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from time import monotonic
@@ -89,7 +90,13 @@ class Processes:
 
 
 def train(
-    name: str, recipe: Recipe, corpus: Corpus, out: Path, *, seed: int = 0, told: Callable[[Progress], None] | None = None
+    name: str,
+    recipe: Recipe,
+    corpus: Corpus,
+    out: Path,
+    *,
+    seed: int = 0,
+    told: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train the system `name` by its recipe into the run folder `out`, or go on with the run that is there.
 
@@ -120,12 +127,12 @@ def train(
     precision = _precision(training, processes.device)
 
     started, losses = monotonic(), {}
+    ahead = _Ahead(system, corpus, training, seed, processes)
     while step < training.steps:
         system.train()
         _set_rates(optimizers, training, step)
         torch.manual_seed(seed * 1_000_003 + step * 1009 + processes.rank)
-        losses = _step(system, optimizers, training, processes, precision, _batches(system, corpus, training, seed, step,
-                                                                                     processes))  # fmt: skip
+        losses = _step(system, optimizers, training, processes, precision, ahead.batches(step))
         step += 1
         validation: dict[str, float] = {}
         if step % training.validate_every == 0 or step == training.steps:
@@ -134,7 +141,9 @@ def train(
             if figure < best:
                 best = figure
                 if processes.rank == 0:
-                    checkpoint.save(out / "checkpoints" / "best", name, system, step=step, best=best, validation=validation)
+                    checkpoint.save(
+                        out / "checkpoints" / "best", name, system, step=step, best=best, validation=validation
+                    )
         if log is not None:
             log.add(step, losses, validation)
             if step % training.save_every == 0 or step == training.steps:
@@ -147,12 +156,23 @@ def train(
     processes.leave()
 
 
-def _batches(
-    system: System, corpus: Corpus, training: Training, seed: int, step: int, processes: Processes
-) -> list[Batch]:
-    own = range(processes.rank, training.accumulate, processes.count)
-    drawn = [system.batch(corpus, "train", np.random.default_rng((seed, step, m))) for m in own]
-    return [_to(batch, processes.device) for batch in drawn]
+class _Ahead:
+    """This process's batches of each step, drawn on another thread while the step before is taken."""
+
+    def __init__(self, system: System, corpus: Corpus, training: Training, seed: int, processes: Processes) -> None:
+        self._draw = lambda step: [
+            system.batch(corpus, "train", np.random.default_rng((seed, step, number)))
+            for number in range(processes.rank, training.accumulate, processes.count)
+        ]
+        self._device, self._steps = processes.device, training.steps
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: dict[int, Future[list[Batch]]] = {}
+
+    def batches(self, step: int) -> list[Batch]:
+        future = self._waiting.pop(step, None) or self._thread.submit(self._draw, step)
+        if step + 1 < self._steps:
+            self._waiting[step + 1] = self._thread.submit(self._draw, step + 1)
+        return [_to(batch, self._device) for batch in future.result()]
 
 
 def _step(
@@ -176,7 +196,7 @@ def _step(
             yielded, loss = item
             if index == 0:
                 optimizers[yielded].zero_grad()
-            _backward(loss)
+            loss.backward()
             total += loss.detach()
         optimizer = optimizers[yielded]
         processes.sum_gradients(optimizer, training.accumulate)
@@ -186,10 +206,6 @@ def _step(
         with precision():
             optimizer.step()
         sums[yielded].append(processes.sum_numbers([float(total)])[0] / training.accumulate)
-
-
-def _backward(loss: Tensor) -> None:
-    loss.backward()  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()
@@ -262,7 +278,9 @@ def _claim(out: Path, name: str, recipe: Recipe, corpus: Corpus, seed: int) -> N
         changed = [key for key in wanted if key != "training" and there.get(key) != wanted[key]]
         changed += [key for key in training if key != "steps" and there["training"].get(key) != training[key]]
         if changed:
-            raise TrainingError(f"{out} holds a run with another {', '.join(changed)}; choose another folder or delete it")
+            raise TrainingError(
+                f"{out} holds a run with another {', '.join(changed)}; choose another folder or delete it"
+            )
     out.mkdir(parents=True, exist_ok=True)
     _write(path, json.dumps(wanted, indent=1) + "\n")
 
@@ -278,9 +296,7 @@ def _last_checkpoint(out: Path) -> Path | None:
     return out / "checkpoints" / str(steps[-1]) if steps else None
 
 
-def _save_last(
-    out: Path, name: str, system: System, optimizers: dict[str, Optimizer], step: int, best: float
-) -> None:
+def _save_last(out: Path, name: str, system: System, optimizers: dict[str, Optimizer], step: int, best: float) -> None:
     folder = out / "checkpoints"
     checkpoint.save(folder / str(step), name, system, optimizers=optimizers, step=step, best=best)
     for old in folder.glob("[0-9]*"):

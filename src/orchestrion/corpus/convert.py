@@ -17,7 +17,7 @@ from orchestrion.representations.cells import BAR, MAX_TRACKS, PITCH, POSITION, 
 from orchestrion.score.analysis import estimate_key
 from orchestrion.score.files import ScoreError
 from orchestrion.score.pedal import apply_sustain
-from orchestrion.theory import Meter
+from orchestrion.theory import Key, Meter
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def convert(dataset: Dataset, root: Path, item: Item, filters: Filters) -> tuple
     if not filters.min_bars <= bars <= filters.max_bars:
         bound = f"at least {filters.min_bars}" if bars < filters.min_bars else f"at most {filters.max_bars}"
         raise LeftOut("too short" if bars < filters.min_bars else "too long", f"{bars} bars, {bound}")
-    key, confidence = estimate_key(score)
+    labelled = item.facts.get("key")
+    key, confidence = (Key.parse(str(labelled)), 1.0) if labelled else estimate_key(score)
     facts = facts_of(score, item.facts)
     rng = np.random.default_rng([filters.seed, *hashlib.sha256(item.id.encode()).digest()])
     row = {

@@ -41,8 +41,8 @@ class CorpusError(ValueError):
 class Piece:
     """One piece of a corpus: its provenance row, with its music a call away.
 
-    sha256 is of the file it came from; path is relative to the folder of the dataset. `key` was estimated from the
-    notes with `key_confidence`; tempo is quarter notes a minute; `meter_runs` are (meter, bars) in order; `captions`
+    sha256 is of the file it came from; path is relative to the folder of the dataset. `key` is the source's label
+    (`key_confidence` 1) or estimated from the notes; tempo is quarter notes a minute; `meter_runs` are (meter, bars) in order; `captions`
     are line numbers of `Corpus.captions`; the notes are rows first_note .. first_note + notes of the note table.
     """
 

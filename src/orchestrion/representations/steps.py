@@ -1,8 +1,8 @@
 """Cells in the order in which the composer reads and writes them: one row a note, and one row where a cell opens.
 
-Given cells come first, then the cells to compose, each bar by bar and track by track. A cell opens with a row that names
-its bar and instrument; its notes follow, by position and pitch; the next opening closes it. Key is taken out: pitched
-notes are shifted so that the tonic lies on C in major and on A in minor. Shapes: T rows, C columns.
+Given cells come first, then the cells to compose, each bar by bar and track by track. A cell opens with a row that
+names its bar and instrument; its notes follow, by position and pitch; the next opening closes it. Key is taken out:
+pitched notes are shifted so that the tonic lies on C in major and on A in minor. Shapes: T rows, C columns.
 """
 
 from __future__ import annotations

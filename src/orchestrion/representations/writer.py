@@ -1,8 +1,8 @@
 """Writes cells note by note and says at each field what may come next, so that what is written holds what was asked.
 
-Held by construction: instruments (every track plays), number of bars (the last one sounds, nothing reaches beyond it),
-meter (positions lie within their bar), key where it is strict (pitched tracks stay in the scale, and a piece composed to
-its end closes on the tonic triad), notes in order and never one pitch twice at once, no two empty bars in a row.
+Held by construction: instruments (every track plays), number of bars (the last one sounds, nothing reaches beyond),
+meter (positions lie within their bar), key where it is strict (pitched tracks stay in the scale, and a piece composed
+to its end closes on the tonic triad), notes in order and never one pitch twice at once, no two empty bars in a row.
 Masks are over the codes of `representations.steps.FIELDS`.
 """
 
@@ -15,7 +15,6 @@ import numpy as np
 from orchestrion.representations.cells import (
     BAR,
     DRUM_DURATION,
-    DURATION,
     MAX_BAR_STEPS,
     MAX_DURATION,
     PITCH,

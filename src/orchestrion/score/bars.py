@@ -58,7 +58,8 @@ def bars(score: Score) -> list[Bar]:
         if len(result) + count > MAX_BARS:
             raise ScoreError(f"it has more than {MAX_BARS} bars")
         edges = np.rint(start + length * np.arange(count + 1)).astype(np.int64)
-        if stop < end or (start, meter) != segments[-1]:
+        edges = edges[: np.searchsorted(edges, stop) + 1]  # rounding may move the last start onto `stop`
+        if stop < end:  # the next meter cuts it short
             edges[-1] = stop
         if not np.all(np.diff(edges) > 0):
             raise ScoreError(f"a bar of {meter.name} is shorter than one tick at {score.tpq} ticks a quarter note")

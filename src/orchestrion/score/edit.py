@@ -134,7 +134,7 @@ def _carried(
     from_bar = onset - np.array([bar.start for bar in given], np.int64)[number]
     to_bar = np.array([bar.start for bar in wanted], np.int64)[number]
     start = to_bar + _scaled(from_bar, tpq, composed_tpq)
-    end = np.maximum(to_bar + _scaled(from_bar + duration, tpq, composed_tpq), start + 1)
+    end = np.maximum(to_bar + _scaled(from_bar + duration, tpq, composed_tpq), start + np.minimum(duration, 1))
     fits = start < np.array([bar.end for bar in wanted], np.int64)[number]  # a bar cut short holds less
     moved = {"time": start, "duration": end - start}
     moved |= {name: columns[name][inside] for name in ("pitch", "velocity")}

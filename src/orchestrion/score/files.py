@@ -11,6 +11,7 @@ from pathlib import Path
 from symusic import Score
 
 from orchestrion.score.extent import last_end, length_seconds
+from orchestrion.score.midi_channels import rechannel
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
@@ -35,7 +36,7 @@ LIMITS = Limits()
 
 
 def read(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Score:
-    """The Score in a MIDI (type 0 or 1) or MusicXML file, times in ticks; tracks without notes are kept.
+    """The Score in a MIDI (type 0 or 1) or MusicXML file, times in ticks.
 
     MusicXML needs the extra `notation`. Key signatures beyond seven sharps or flats are dropped.
     Raises ScoreError, one line that names the file and the reason.
@@ -60,8 +61,11 @@ def read(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Score:
 
 
 def write_midi(score: Score, path: str | os.PathLike[str]) -> None:
-    """Write a type 1 MIDI file, whole or not at all; the same Score gives the same bytes. Raises ScoreError."""
-    replace_file(path, score.dumps_midi())
+    """Write a type 1 MIDI file, whole or not at all; the same Score gives the same bytes. Drums go to channel 10.
+
+    Raises ScoreError where the file cannot be written."""
+    data = score.dumps_midi()
+    replace_file(path, rechannel(data, score.tracks) if len(score.tracks) > 15 else data)
 
 
 def write_musicxml(score: Score, path: str | os.PathLike[str]) -> None:

@@ -2,7 +2,7 @@
 
 One outer step a note; its position, pitch, length and velocity are written by a small inner decoder one after another.
 It joins what the papers found: a sentence embedding before the generator (APE-GAN), relative positions (Music
-Transformer; here rotary, one half in steps of the sequence and one in musical time), tracks and bars as units (MuseGAN).
+Transformer; here rotary, in steps of the sequence and in musical time), tracks and bars as the unit (MuseGAN).
 What is asked outright holds through the masks of `representations.writer`. Uses every field of Request.
 
 Legend: B sequences, T rows, D width, M width of the inner decoder, V values of a field.
@@ -31,7 +31,7 @@ from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
 from orchestrion.sampling import draw
 from orchestrion.system import Batch, Recipe, Request, System, Training
-from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key, family
+from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 
 SENTENCE_WIDTH = 384
 TEMPO_CLASSES = 16
@@ -85,6 +85,7 @@ def tempo_class(tempo: float) -> int:
 
 class Composer(System):
     config: ComposerConfig
+    wavelengths: Tensor
 
     def __init__(self, config: ComposerConfig) -> None:
         super().__init__()
@@ -316,7 +317,8 @@ class _Session:
         for place, index in enumerate(busy):
             writer = self.writers[index]
             if sounding[place]:
-                rows[index] = writer.write(*(int(value[place]) for value in values), self.first_bars[index])
+                position, code, length, level = (int(value[place]) for value in values)
+                rows[index] = writer.write(position, code, length, level, self.first_bars[index])
                 continue
             writer.close()
             if writer.done:
@@ -347,7 +349,8 @@ def _draws(corpus: Corpus, split: str) -> WindowDraw:
 def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: ComposerConfig) -> list[Window]:
     """Windows of about one length that fill a batch with little padding.
 
-    Twice the notes of a batch are drawn, sorted by length and cut into batches, of which one is kept at random.
+    Twice the notes of a batch are drawn, sorted by length and cut into batches, of which one is kept at random, a full
+    one likelier than a rest.
     """
     pool: list[Window] = []
     while sum(window.size for window in pool) < 2 * config.batch_rows:
@@ -358,7 +361,8 @@ def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: Comp
         if batches[-1] and (len(batches[-1]) + 1) * window.size > config.batch_rows:
             batches.append([])
         batches[-1].append(window)
-    return batches[rng.integers(len(batches))]
+    shares = np.array([len(batch) * batch[-1].size for batch in batches], float)
+    return batches[rng.choice(len(batches), p=shares / shares.sum())]
 
 
 def _tensors(windows: list[Window], corpus: Corpus, rng: np.random.Generator, sentence_dropout: float) -> Batch:

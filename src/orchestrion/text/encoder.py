@@ -151,8 +151,6 @@ def _checked(folder: Path, name: str) -> bytes:
     return data
 
 
-
-
 def _installed() -> SentenceEncoder:
     import safetensors.torch
     from tokenizers import Tokenizer

@@ -325,6 +325,7 @@ SCALES_THAT_ARE_NO_KEY = (
     "chromatic", "twelve tone", "12 tone", "microtonal", "hijaz", "raga",
 )  # fmt: skip
 
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
