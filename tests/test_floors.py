@@ -22,7 +22,7 @@ FLOORS = [
     {"registry"},
     {"checkpoint"},
     {"measured"},
-    {"train", "compose"},
+    {"train", "composing"},
     {"cli", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -69,8 +69,18 @@ def test_bars_that_are_not_there_are_a_score_error(span: tuple[int, int]) -> Non
     score = piece(scale(4))
     with pytest.raises(ScoreError, match="bars 1 to 4"):
         slice_bars(score, *span)
-    with pytest.raises(ScoreError, match="bars 1 to 4"):
-        replace_cells(score, score, span, {0: 0})
+
+
+@pytest.mark.parametrize("span", [(0, 1), (2, 1), (-1, 2)])
+def test_cells_before_the_first_bar_cannot_be_replaced(span: tuple[int, int]) -> None:
+    with pytest.raises(ScoreError, match="count from 1"):
+        replace_cells(piece(scale(4)), piece(scale(4)), span, {0: 0})
+
+
+def test_replacing_beyond_the_end_adds_bars() -> None:
+    original, composed = piece(scale(2)), piece(scale(4))
+    result = replace_cells(original, composed, (3, 4), {0: 0})
+    assert rows(result.tracks[0]) == rows(composed.tracks[0])
 
 
 def test_select_tracks_keeps_the_named_ones_in_order() -> None:
@@ -109,7 +119,7 @@ def test_bars_cut_short_are_matched_by_number_not_by_time() -> None:
 
 
 def test_meters_that_differ_are_a_score_error() -> None:
-    with pytest.raises(ScoreError, match=r"bar 1 is in 4/4, but .* 3/4"):
+    with pytest.raises(ScoreError, match="bar 1 lasts 4 quarter notes, but .* 3"):
         replace_cells(piece(scale(2)), piece(scale(2), signatures=((0, 3, 4),)), (1, 2), {0: 0})
 
 

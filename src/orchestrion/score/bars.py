@@ -67,6 +67,15 @@ def bars(score: Score) -> list[Bar]:
     return result
 
 
+def bars_through(score: Score, count: int) -> list[Bar]:
+    """The bars of the score and, up to `count` of them, more of its last meter."""
+    layout = bars(score)
+    last = layout[-1] if layout else Bar(0, 0, Meter(4, 4))
+    length = last.meter.quarters * score.tpq  # ticks; may be fractional
+    edges = np.rint(last.end + length * np.arange(max(0, count - len(layout)) + 1)).astype(np.int64)
+    return layout + [Bar(int(a), int(b - a), last.meter) for a, b in pairwise(edges)]
+
+
 def tempo(score: Score) -> float:
     """Quarter notes a minute that hold for most of the music: the median of the tempos, weighted by how many ticks
     between the first onset and the last end each is in force. 120 where none is written. To two decimals, as a MIDI

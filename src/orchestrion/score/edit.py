@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from symusic import Note, Score, Track
 
-from orchestrion.score.bars import Bar, bars
+from orchestrion.score.bars import Bar, bars, bars_through
 from orchestrion.score.files import ScoreError
 
 
@@ -55,15 +55,21 @@ def replace_cells(original: Score, composed: Score, bar_range: tuple[int, int], 
 
     `tracks` maps a track of `original` to the track of `composed` that replaces it. All else stays as it is. Onsets are
     carried over relative to their bar and rounded to the nearest tick of `original`. Kept notes are never touched: a
-    new note ends where a kept note of its pitch starts, and is left out where one is sounding already.
-    Raises ScoreError for bars or tracks that are not there, or where the meters of a bar differ.
+    new note ends where a kept note of its pitch starts, and is left out where one is sounding already. Bars beyond the
+    end of `original` go on in its last meter.
+    Raises ScoreError for tracks that are not there, or where a bar differs in meter and length.
     """
-    wanted = _bar_range(original, *bar_range)
+    first, last = bar_range
+    if not 1 <= first <= last:
+        raise ScoreError(f"there are no bars {first} to {last}; bars count from 1")
+    wanted = bars_through(original, last)[first - 1 : last]
     given = bars(composed)[bar_range[0] - 1 : bar_range[1]]  # may be fewer: nothing was composed in the last bars
     for number, (old, made) in enumerate(zip(wanted, given, strict=False), bar_range[0]):
-        if old.meter != made.meter:
+        same_length = abs(old.length / original.tpq - made.length / composed.tpq) < 1 / original.tpq
+        if old.meter != made.meter and not same_length:  # a bar cut short may be given in a meter that fits it
             raise ScoreError(
-                f"bar {number} is in {old.meter.name}, but what was composed there is in {made.meter.name}"
+                f"bar {number} lasts {old.length / original.tpq:g} quarter notes, but what was composed there lasts"
+                f" {made.length / composed.tpq:g}"
             )
     result = original.copy()
     for index, source in tracks.items():
