@@ -3,8 +3,9 @@
     python bench/music_report.py --corpus CORPUS --composed DIR [--shuffled DIR] [--index DIR] [--out FILE]
 
 A folder of composed pieces holds X.mid and, beside it, X.json with "sentence" (the words asked for) and "controls"
-([{"control", "holds"}, ...]). --shuffled is a folder made from the same sentences and controls, but each with the
-embedding of another sentence: what differs between the two is what the words change beyond the controls.
+([{"control", "asked", "holds"}, ...]), as `compose_set.py` and `orchestrion compose` write them. --shuffled is a folder
+made from the same sentences and controls, but each with the embedding of another sentence: what differs between the two
+is what the words change beyond the controls.
 
 The reference are excerpts of the validation and test pieces: as many as composed pieces, as long in bars, one from each
 piece drawn (more only where the pieces do not suffice), notes cut at the end. Intervals resample sentences (composed)
@@ -33,9 +34,12 @@ from orchestrion.metrics import bars as fullness
 from orchestrion.metrics import pitch, repetition, rhythm
 from orchestrion.metrics.copying import CopyIndex
 from orchestrion.metrics.sets import mean_interval
+from orchestrion.score.analysis import estimate_key
 from orchestrion.score.bars import bars
 
 PHRASE_MOVES = 6  # different moves that a copy must hold to count as a phrase, see CopyIndex.longest
+
+KEY_FOUND = "estimated key is the one asked for (held out: that of the whole piece)"
 
 MEASURES: dict[str, Callable[[Score], float]] = {
     "share of pieces without a note": lambda score: float(score.note_num() == 0),
@@ -65,12 +69,17 @@ def measures(pieces: Sequence[Piece], index: CopyIndex, rng: np.random.Generator
         "longest copied phrase, notes": [_notes(index, piece.score, PHRASE_MOVES) for piece in pieces],
     }
     values = {name: [measure(piece.score) for piece in pieces] for name, measure in MEASURES.items()} | runs
+    values[KEY_FOUND] = [_key_found(piece) for piece in pieces]
     figures: dict[str, Any] = {name: asdict(mean_interval(value, rng, groups=groups)) for name, value in values.items()}
     phrases = np.array(runs["longest copied phrase, notes"])
     for name in (name for name in values if name.startswith("longest")):
         figures[f"{name}: 95th percentile"] = float(np.quantile(values[name], 0.95))
         figures[f"{name}: greatest"] = int(max(values[name]))
     return figures, phrases
+
+
+def _key_found(piece: Piece) -> float:
+    return float(estimate_key(piece.score)[0].name == piece.key) if piece.key else np.nan
 
 
 def _notes(index: CopyIndex, score: Score, distinct_moves: int) -> int:

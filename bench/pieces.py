@@ -19,12 +19,14 @@ from orchestrion.score.files import read
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece to measure. group: pieces that are resampled together; controls: name -> whether it holds."""
+    """A piece to measure. group: pieces that are resampled together; controls: name -> whether it holds; key: the one
+    asked for, or that of the whole piece an excerpt is from; "" for none."""
 
     score: Score
     group: str
     sentence: str = ""
     controls: tuple[tuple[str, bool], ...] = field(default=())
+    key: str = ""
 
 
 def composed_pieces(folder: Path) -> list[Piece]:
@@ -33,9 +35,10 @@ def composed_pieces(folder: Path) -> list[Piece]:
     for path in sorted(folder.glob("*.mid")):
         beside = path.with_suffix(".json")
         told = json.loads(beside.read_text("utf-8")) if beside.exists() else {}
-        sentence = told.get("sentence") or ""
+        sentence = told.get("sentence") or told.get("request", {}).get("sentence") or ""
         controls = tuple((str(row["control"]), bool(row["holds"])) for row in told.get("controls", ()))
-        pieces.append(Piece(read(path), sentence or path.stem, sentence, controls))
+        key = "".join(row["asked"] for row in told.get("controls", ()) if row["control"] == "key" and "asked" in row)
+        pieces.append(Piece(read(path), sentence or path.stem, sentence, controls, key))
     if not pieces:
         sys.exit(f"no MIDI files in {folder}; name a folder of composed pieces")
     return pieces
@@ -56,7 +59,7 @@ def excerpts(corpus: Corpus, lengths: Sequence[int], rng: np.random.Generator) -
         piece = held_out[place]
         part = excerpt(piece.cells(), int(rng.integers(piece.bars - length + 1)), length)
         if len(part.notes):
-            result.append(Piece(decode(part), piece.group))
+            result.append(Piece(decode(part), piece.group, key=piece.key))
     return result
 
 

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from symusic import Note, Score, TimeSignature, Track
 
+from orchestrion.corpus.store import Corpus
+from orchestrion.registry import recipe
 from orchestrion.render import RenderError
 from orchestrion.render.picture import COLOURS, DOTS_PER_INCH, WIDTH, write_loss_curve, write_picture
+from orchestrion.system import Recipe, Training
+from orchestrion.train import train
 
 
 def score_of(*instruments: tuple[int, bool], bars: int = 2) -> Score:
@@ -120,17 +124,28 @@ def test_a_score_without_notes_is_refused(tmp_path: Path) -> None:
 
 
 def test_loss_curve(tmp_path: Path) -> None:
-    history = [{"step": step, "train": 5 / (1 + step / 100)} for step in range(300)]
+    history = [{"step": step, "train/adam": 5 / (1 + step / 100)} for step in range(300)]
     for row in history[99::100]:
-        row["valid"] = row["train"] + 0.5
-    history[7]["train"] = math.nan
+        row["validation/nats"] = row["train/adam"] + 0.5
+        row["validation/other"] = 900.0  # drawn, it would press the rest flat
+    history[7]["train/adam"] = math.nan
     write_loss_curve(history, tmp_path / "a.png")
     write_loss_curve(history, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     image = pixels(tmp_path / "a.png")
-    assert count(image, COLOURS[0]) > 100  # train
-    assert count(image, COLOURS[4]) > 100  # valid
+    assert count(image, COLOURS[0]) > 1000  # the training loss: more than its line in the legend
+    assert count(image, COLOURS[4]) > 500  # validation
+    write_loss_curve([{**row, "train/critic": 1.0} for row in history], tmp_path / "two.png")
+    assert count(pixels(tmp_path / "two.png"), COLOURS[1]) > 1000
     write_loss_curve(history[:1], tmp_path / "one.png")
     assert count(pixels(tmp_path / "one.png"), COLOURS[4]) == 0
     with pytest.raises(RenderError, match="no rows"):
         write_loss_curve([], tmp_path / "none.png")
+
+
+def test_the_curve_of_a_real_run_shows_its_losses(corpus: Corpus, tmp_path: Path) -> None:
+    brief = Recipe(recipe("composer", "tiny").config, Training(steps=4, validate_every=2, validation_batches=1))
+    train("composer", brief, corpus, tmp_path / "run")
+    image = pixels(tmp_path / "run" / "loss.png")
+    assert count(image, COLOURS[0]) > 1000
+    assert count(image, COLOURS[4]) > 500

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,14 +6,11 @@ from symusic import Note, Score, Tempo, Track
 
 from orchestrion.score.analysis import (
     estimate_key,
-    mean_duration_quarters,
     mean_polyphony,
-    mean_velocity,
     notes_per_quarter,
     pitch_class_weights,
-    pitch_register,
 )
-from orchestrion.score.extent import length_seconds
+from orchestrion.score.extent import length_seconds, seconds_at, ticks_at
 from orchestrion.theory import Key
 
 #: The first bars of the Prelude in C, BWV 846, one broken chord a bar.
@@ -76,21 +74,20 @@ def test_figures_against_a_plain_count(notes: list[tuple[int, int, int, int]]) -
     sounding = [sum(t <= tick < t + d for t, d, *_ in notes) for tick in range(4900)] if notes else []
     active = [count for count in sounding if count]
     assert mean_polyphony(score) == pytest.approx(sum(active) / len(active) if active else 0)
-    assert pitch_register(score) == pytest.approx(sum(p for *_, p, _ in notes) / len(notes) if notes else 0)
     end = max([10] + [t + d for t, d, *_ in notes])
     assert notes_per_quarter(score) == pytest.approx((len(notes) + 1) * 480 / end)
     assert 0 <= estimate_key(score)[1] <= 1
 
 
 def test_figures_of_an_empty_score_are_zero() -> None:
-    figures = (notes_per_quarter, mean_polyphony, pitch_register, mean_velocity, mean_duration_quarters, length_seconds)
+    figures = (notes_per_quarter, mean_polyphony, length_seconds)
     assert [figure(Score(480)) for figure in figures] == [0] * len(figures)
 
 
-def test_velocity_duration_and_seconds() -> None:
+def test_seconds_by_the_tempos() -> None:
     score = score_of([(0, 480, 60, 40), (480, 960, 60, 80)], [(0, 240, 36, 120)], drums=1)
-    assert mean_velocity(score) == 80
-    assert mean_duration_quarters(score) == 1.5
     assert length_seconds(score) == pytest.approx(1.5)
     score.tempos.extend([Tempo(480, qpm=60), Tempo(960, qpm=240)])
     assert length_seconds(score) == pytest.approx(0.5 + 1 + 0.25)
+    ticks = np.array([-240, 0, 479, 480, 960, 5000])
+    assert ticks_at(score, seconds_at(score, ticks)) == pytest.approx(ticks)

@@ -119,7 +119,7 @@ def test_bars_cut_short_are_matched_by_number_not_by_time() -> None:
 
 
 def test_meters_that_differ_are_a_score_error() -> None:
-    with pytest.raises(ScoreError, match="bar 1 lasts 4 quarter notes, but .* 3"):
+    with pytest.raises(ScoreError, match=r"bar 1 lasts 4 quarter notes, but .* 3"):
         replace_cells(piece(scale(2)), piece(scale(2), signatures=((0, 3, 4),)), (1, 2), {0: 0})
 
 

@@ -3,6 +3,8 @@
     from orchestrion import compose
 
     compose("a calm piano waltz in D minor, 16 bars", seed=7)[0].write("waltz")
+
+Names are imported when they are first used.
 """
 
 from __future__ import annotations

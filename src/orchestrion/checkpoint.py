@@ -17,32 +17,69 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-from orchestrion.registry import UnknownSystemError, system_class, system_module
+from orchestrion.errors import UserError
+from orchestrion.nn.sharding import whole
+from orchestrion.registry import config_class, system_class
 from orchestrion.system import System
 
 FORMAT = 1
+#: What a file that is cut short, edited or of another version can raise on its way into a system.
+_DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError)
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint that cannot be read; the message says why in one line."""
 
 
 def save(
-    folder: Path, name: str, system: System, *, optimizers: dict[str, Optimizer] | None = None, **notes: Any
+    folder: Path,
+    name: str,
+    system: System,
+    *,
+    optimizers: dict[str, Optimizer] | None = None,
+    write: bool = True,
+    **notes: Any,
 ) -> None:
-    """Write a system and, with `optimizers`, what training needs to go on. `notes` are kept in config.json."""
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    """Write a system and, with `optimizers`, what training needs to go on. `notes` are kept in config.json.
+
+    Weights that lie in parts on several processes are put together, for which all processes must call; those that are
+    not to write pass `write` False.
+    """
+    weights = {key: whole(value).contiguous() for key, value in system.state_dict().items()}
+    tensors, numbers = _flatten(optimizers or {})
+    if not write:
+        return
+    beside, former = (folder.with_name(f".{folder.name}.{what}.{os.getpid()}") for what in ("new", "old"))
     config = {"format": FORMAT, "system": name, "config": dataclasses.asdict(system.config), **notes}
-    (beside / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    save_file({key: value.contiguous() for key, value in system.state_dict().items()}, beside / "model.safetensors")
-    if optimizers is not None:
-        tensors, numbers = _flatten(optimizers)
-        save_file(tensors, beside / "state.safetensors")
-        (beside / "state.json").write_text(json.dumps(numbers))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.rename(beside, folder)
+    _clear(beside, former)
+    try:
+        beside.mkdir(parents=True)
+        (beside / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        save_file(weights, beside / "model.safetensors")
+        if optimizers is not None:
+            save_file(tensors, beside / "state.safetensors")
+            (beside / "state.json").write_text(json.dumps(numbers))
+        if folder.exists():
+            os.rename(folder, former)
+        os.rename(beside, folder)
+    finally:
+        _clear(beside, former)
+
+
+def clear_rests(parent: Path) -> None:
+    """Delete what writers that were killed left beside the checkpoints of a folder; see `_clear`."""
+    for what in ("new", "old"):
+        _clear(*parent.glob(f".*.{what}.*"))
+
+
+def _clear(*rests: Path) -> None:
+    """Delete what lies beside a checkpoint; but one that was put away is put back where no new one has come."""
+    for rest in rests:
+        name, what, _ = rest.name[1:].rsplit(".", 2)
+        if what == "old" and rest.exists() and not rest.with_name(name).exists():
+            os.rename(rest, rest.with_name(name))
+        else:
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def load(folder: Path | str, optimizers: bool = False) -> tuple[System, dict[str, Optimizer], dict[str, Any]]:
@@ -55,16 +92,31 @@ def load(folder: Path | str, optimizers: bool = False) -> tuple[System, dict[str
         notes = json.loads((folder / "config.json").read_text())
         if notes["format"] != FORMAT:
             raise CheckpointError(f"{folder} has format {notes['format']}; this version reads {FORMAT}")
-        kind = system_class(notes["system"])
-        config_class = type(next(iter(system_module(notes["system"]).RECIPES.values())).config)
-        system = kind(config_class(**notes["config"]))
+        config = {key: _frozen(value) for key, value in notes["config"].items()}
+        system = system_class(notes["system"])(config_class(notes["system"])(**config))
         system.load_state_dict(load_file(folder / "model.safetensors"))
         owned = _restored(system, folder) if optimizers else {}
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder} is not a checkpoint: {Path(error.filename).name} is missing") from error
-    except (KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError, UnknownSystemError) as error:
-        raise CheckpointError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{folder} is not a checkpoint: {_missing(folder, optimizers)}") from error
+    except _DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise CheckpointError(f"{folder} is damaged or of another version ({reason})") from error
     return system, owned, notes
+
+
+def _missing(folder: Path, optimizers: bool) -> str:
+    names = ["config.json", "model.safetensors", *(["state.safetensors", "state.json"] if optimizers else [])]
+    missing = [name for name in names if not (folder / name).is_file()]
+    if not folder.is_dir():
+        return "there is no such folder"
+    return f"{missing[0]} is missing" if missing else "its files cannot be read"
+
+
+def _frozen(value: Any) -> Any:
+    """JSON knows no tuples, and configs hold no lists."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def _flatten(optimizers: dict[str, Optimizer]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -77,7 +129,7 @@ def _flatten(optimizers: dict[str, Optimizer]) -> tuple[dict[str, Tensor], dict[
         for index, values in state["state"].items():
             for key, value in values.items():
                 if isinstance(value, Tensor):
-                    tensors[f"{name}/{index}/{key}"] = value.contiguous()
+                    tensors[f"{name}/{index}/{key}"] = whole(value).contiguous()
                 else:
                     numbers[name]["state"].setdefault(str(index), {})[key] = value
     return tensors, numbers

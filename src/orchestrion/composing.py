@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,33 +20,45 @@ from typing import Any
 import numpy as np
 import symusic
 import torch
-from symusic import Score, Track
+from symusic import Score
 
 import orchestrion
 from orchestrion import checkpoint
-from orchestrion.measured import Check, check_controls
-from orchestrion.representations.cells import Cells, CellsError, encode_tracks, instrument_order
+from orchestrion.errors import UserError
+from orchestrion.given import Given, composed_part, joined
+from orchestrion.measured import check_controls
+from orchestrion.representations.cells import Cells, CellsError, instrument_order
 from orchestrion.score.analysis import estimate_key
 from orchestrion.score.bars import bars as bars_of
-from orchestrion.score.edit import replace_cells, slice_bars
-from orchestrion.score.files import replace_file, write_midi, write_musicxml
-from orchestrion.score.pedal import apply_sustain
+from orchestrion.score.edit import slice_bars
+from orchestrion.score.files import write_midi, write_musicxml
 from orchestrion.system import Request, System
-from orchestrion.text.controls import Controls, ControlsError, Reading, merge, read_controls
+from orchestrion.text.controls import (
+    Controls,
+    ControlsError,
+    NotUnderstood,
+    Reading,
+    Understood,
+    merge,
+    read_controls,
+)
 from orchestrion.text.encoder import SentenceEncoder
-from orchestrion.theory import DRUMS, Key, Meter, instrument_name
+from orchestrion.text.reading import MAX_BARS, value_text
+from orchestrion.text.weighing import TYPICAL_TEMPO
+from orchestrion.theory import DRUMS, PROGRAM_NAMES, Key, Meter, family, instrument_name
+from orchestrion.writing import replace_file
 
 BUNDLED = Path(__file__).parent / "weights" / "composer"
+MODEL_VARIABLE = "ORCHESTRION_MODEL"
 FORMATS = ("mid", "wav", "png", "json", "musicxml")
 DEFAULT_FORMATS = ("mid", "wav", "png", "json")
 DEFAULT_BARS = 16
-DEFAULT_TEMPO = 110.0  # quarter notes a minute, where neither words nor mood say one
 MAX_COUNT = 64
 
 Progress = Callable[[int, int], None]
 
 
-class ComposeError(ValueError):
+class ComposeError(UserError):
     """A wish that cannot be met; the message is one line for the user."""
 
 
@@ -68,7 +81,13 @@ class Composition:
     title: str
 
     def write(self, base: str | Path, formats: Sequence[str] = DEFAULT_FORMATS) -> list[Path]:
-        """Write base.mid, base.wav, base.png, base.json, base.musicxml as asked; each appears whole or not at all."""
+        """Write base.mid, base.wav, base.png, base.json, base.musicxml as asked; each appears whole or not at all.
+
+        Raises ComposeError for a format that is not in FORMATS, before anything is written.
+        """
+        unknown = [kind for kind in formats if kind not in FORMATS]
+        if unknown:
+            raise ComposeError(f"{unknown[0]!r} is not a format; choose from {', '.join(FORMATS)}")
         written = []
         for kind in formats:
             path = Path(f"{base}.{kind}")
@@ -84,19 +103,18 @@ class Composition:
                 write_picture(self.score, path, title=self.title)
             elif kind == "musicxml":
                 write_musicxml(self.score, path)
-            elif kind == "json":
-                replace_file(path, (json.dumps(self.record, indent=1, ensure_ascii=False) + "\n").encode())
             else:
-                raise ComposeError(f"{kind!r} is not a format; choose from {', '.join(FORMATS)}")
+                replace_file(path, json.dumps(self.record, indent=1, ensure_ascii=False) + "\n")
             written.append(path)
         return written
 
 
 def load(model: str | Path | None = None) -> Model:
-    """The bundled composer, or the system of a run folder or checkpoint folder. Raises checkpoint.CheckpointError."""
-    folder = Path(model) if model is not None else BUNDLED
-    for best in (folder / "checkpoints" / "best",):
-        folder = best if best.exists() else folder
+    """The system of a run folder or checkpoint folder; where none is named, of the one that the environment variable
+    ORCHESTRION_MODEL names, else the bundled composer. Raises checkpoint.CheckpointError."""
+    folder = Path(model or os.environ.get(MODEL_VARIABLE) or BUNDLED)
+    best = folder / "checkpoints" / "best"
+    folder = best if best.exists() else folder
     system, _, notes = checkpoint.load(folder)
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     return Model(system.eval(), notes["system"], notes, digest)
@@ -128,11 +146,21 @@ def compose(
     wish = _Wish(reading, count, seed, temperature, top_p, model, encoder, progress)
     if like is None:
         return _from_nothing(wish)
-    total = reading.controls.bars or min(2 * len(bars_of(like)), 256)
-    opening = min(len(bars_of(like)), max(1, total // 2))
-    opened = slice_bars(like, 1, opening)
-    new = [p for p in reading.controls.instruments if p not in _Given.of(opened).cells.instruments]
-    given = _Given.of(opened).extended(total - opening, new)
+    total = reading.controls.bars or min(2 * len(bars_of(like)), MAX_BARS)
+    if total < 2:
+        raise ComposeError("1 bar cannot both open with the music given and go on; ask for at least 2")
+    opened = slice_bars(like, 1, min(len(bars_of(like)), total // 2))
+    if not opened.note_num():
+        raise ComposeError(f"bars 1 to {total // 2} of the music given are silent; ask for more bars or cut them off")
+    given = Given.of(opened)
+    opening = len(given.cells.meters)
+    new = [program for program in reading.controls.instruments if program not in given.cells.instruments]
+    stays = sorted(set(given.cells.instruments) - set(reading.controls.instruments), key=instrument_order)
+    if reading.controls.instruments and stays:
+        asked_alone = NotUnderstood(value_text(reading.controls.instruments),
+                                    f"not alone: {value_text(tuple(stays))} of the music given play on")  # fmt: skip
+        wish = replace(wish, reading=replace(reading, not_understood=(*reading.not_understood, asked_alone)))
+    given = given.extended(total - opening, new)
     hole = np.zeros((total, len(given.cells.instruments)), bool)
     hole[opening:] = True
     hole[:, [source is None for source in given.sources]] = True
@@ -141,10 +169,10 @@ def compose(
 
 def continue_score(score: Score, bars: int, sentence: str = "", **options: Any) -> list[Composition]:
     """The music given, note for note, and `bars` more. Options as for `compose`, where they make sense."""
-    if bars < 1:
-        raise ComposeError(f"{bars} bars cannot be added; ask for at least 1")
-    wish = _Wish.of(sentence, **options)
-    given = _Given.of(score)
+    if not 1 <= bars <= MAX_BARS:
+        raise ComposeError(f"{bars} bars cannot be added; ask for 1 to {MAX_BARS}")
+    wish = _Wish.of(sentence, bars=bars, **options)
+    given = Given.of(score)
     old = len(given.cells.meters)
     given = given.extended(bars, ())
     hole = np.zeros((old + bars, len(given.cells.instruments)), bool)
@@ -160,7 +188,7 @@ def fill(
     tracks: indices into score.tracks; all that have notes where none are named. All else stays note for note.
     """
     wish = _Wish.of(sentence, **options)
-    given = _Given.of(score)
+    given = Given.of(score)
     total = len(given.cells.meters)
     if not 1 <= bars[0] <= bars[1] <= total:
         raise ComposeError(f"there are no bars {bars[0]}-{bars[1]}; the music has bars 1-{total}")
@@ -170,24 +198,7 @@ def fill(
     hole = np.zeros((total, len(given.cells.instruments)), bool)
     hole[bars[0] - 1 : bars[1], chosen] = True
     names = ", ".join(instrument_name(given.cells.instruments[place]) for place in chosen)
-    return _around(wish, given, hole, f"fills bars {bars[0]}-{bars[1]} of {names}")
-
-
-def tracks_named(score: Score, names: Sequence[str], programs: Sequence[int]) -> tuple[int, ...]:
-    """Indices of the tracks with one of the names or instruments. Raises ComposeError where one is not there."""
-    from orchestrion.score.bars import instrument
-
-    found: list[int] = []
-    for name, program in zip(names, programs, strict=True):
-        family_of = program // 8
-        here = [i for i, t in enumerate(score.tracks) if t.name.strip().lower() == name.strip().lower()]
-        here = here or [i for i, t in enumerate(score.tracks) if instrument(t) == program]
-        here = here or [i for i, t in enumerate(score.tracks) if instrument(t) // 8 == family_of]
-        if not here:
-            there = ", ".join(sorted({instrument_name(instrument(track)) for track in score.tracks}))
-            raise ComposeError(f"no track plays {name!r}; the tracks play {there}")
-        found += here
-    return tuple(dict.fromkeys(found))
+    return _around(wish, given, hole, f"fills bars {bars[0]}-{bars[1]} of {names}", keeps_bars=True)
 
 
 # ---- from wishes to a request
@@ -206,35 +217,48 @@ class _Wish:
 
     @classmethod
     def of(cls, sentence: str, **options: Any) -> _Wish:
-        key = options.pop("key", None)
-        return cls(merge(read_controls(sentence), key=key), **options)
+        controls = {name: options.pop(name, None) for name in ("bars", "key")}
+        return cls(merge(read_controls(sentence), **controls), **options)
 
     def generate(self, request: Request) -> tuple[Model, list[Score]]:
         if not 1 <= self.count <= MAX_COUNT:
             raise ComposeError(f"{self.count} pieces cannot be composed at once; ask for 1 to {MAX_COUNT}")
         if not 0 <= self.temperature <= 3:
             raise ComposeError(f"temperature {self.temperature} is outside 0 to 3; 1 is as learned, less is plainer")
-        embedding = None
-        if self.reading.sentence.strip():
-            encoder = self.encoder or SentenceEncoder.load()
-            embedding = encoder.encode([self.reading.sentence])[0]
+        if not 0 < self.top_p <= 1:
+            raise ComposeError(f"top-p {self.top_p} is no share; ask for more than 0 and at most 1")
+        if self.seed < 0:
+            raise ComposeError(f"seed {self.seed} is below 0; ask for a whole number from 0")
         model = self.model or load()
-        request = replace(request, count=self.count, sentence=embedding, temperature=self.temperature,
-                          top_p=self.top_p, progress=self.progress)  # fmt: skip
         with _one_thread():
+            request = replace(request, count=self.count, sentence=self._embedding(model), temperature=self.temperature,
+                              top_p=self.top_p, progress=self.progress)  # fmt: skip
             return model, model.system.generate(request, np.random.default_rng(self.seed))
 
-    def compositions(self, request: Request, what: str, model: Model, scores: list[Score], asked: Controls
-                     ) -> list[Composition]:  # fmt: skip
-        return [self._composition(request, what, model, score, asked, index) for index, score in enumerate(scores)]
+    def _embedding(self, model: Model) -> np.ndarray | None:
+        """The sentence by the encoder that the model was trained with."""
+        if not self.reading.sentence.strip():
+            return None
+        encoder = self.encoder or SentenceEncoder.load(model.notes.get("encoder"))
+        return encoder.encode([self.reading.sentence])[0]
 
-    def _composition(
-        self, request: Request, what: str, model: Model, score: Score, asked: Controls, index: int
+    def composition(
+        self,
+        request: Request,
+        what: str,
+        model: Model,
+        score: Score,
+        asked: Controls,
+        index: int,
+        keyed: Score | None = None,
     ) -> Composition:
+        """The piece with its record; `keyed`: the part of it that is to be in the key, where that is not all."""
         reading = self.reading
-        checks: list[Check] = check_controls(score, asked, closes=request.given is None)
+        checks = check_controls(score, replace(asked, key=None), closes=False)
+        checks += check_controls(keyed or score, Controls(key=asked.key), closes=request.given is None)
         record = {
-            "request": {"sentence": reading.sentence, "operation": what, "piece": index + 1, "pieces": self.count,
+            "sentence": reading.sentence,
+            "request": {"operation": what, "piece": index + 1, "pieces": self.count,
                         "seed": self.seed, "temperature": self.temperature, "top_p": self.top_p},
             "understood": [vars(words) for words in reading.understood],
             "not_understood": [vars(words) for words in reading.not_understood],
@@ -261,7 +285,7 @@ def _from_nothing(wish: _Wish) -> list[Composition]:
     key, strict = _key(controls, wish.seed)
     asked = Controls(
         bars=controls.bars or DEFAULT_BARS,
-        tempo=controls.tempo or DEFAULT_TEMPO,
+        tempo=controls.tempo or TYPICAL_TEMPO,
         key=key if strict else None,
         meter=controls.meter or Meter(4, 4),
         instruments=controls.instruments or wish.reading.suggested_instruments,
@@ -272,7 +296,7 @@ def _from_nothing(wish: _Wish) -> list[Composition]:
     request = Request(bars=asked.bars, tempo=asked.tempo, meter=asked.meter, instruments=asked.instruments, key=key,
                       strict_key=strict)  # fmt: skip
     model, scores = wish.generate(request)
-    return wish.compositions(request, "composes", model, scores, asked)
+    return [wish.composition(request, "composes", model, score, asked, index) for index, score in enumerate(scores)]
 
 
 def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
@@ -288,57 +312,75 @@ def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
 # ---- given music
 
 
-@dataclass(frozen=True)
-class _Given:
-    """Music as cells, the Score it is from, and which track of it each cell track is (None: a new one)."""
-
-    score: Score
-    cells: Cells
-    sources: tuple[int | None, ...]
-
-    @classmethod
-    def of(cls, score: Score) -> _Given:
-        cells, sources = encode_tracks(apply_sustain(score))
-        return cls(score, cells, sources)
-
-    def extended(self, bars: int, instruments: Sequence[int]) -> _Given:
-        """With bars added in the last meter, and tracks added in the order of instruments."""
-        programs = [*self.cells.instruments, *instruments]
-        sources = [*self.sources, *([None] * len(instruments))]
-        order = sorted(range(len(programs)), key=lambda place: instrument_order(programs[place]))
-        place = np.argsort(order)
-        notes = self.cells.notes.copy()
-        notes[:, 1] = place[notes[:, 1]]
-        meters = self.cells.meters + (self.cells.meters[-1],) * bars
-        cells = Cells(notes, tuple(programs[old] for old in order), meters, self.cells.tempo)
-        return _Given(self.score, cells, tuple(sources[old] for old in order))
-
-
-def _around(wish: _Wish, given: _Given, hole: np.ndarray, what: str) -> list[Composition]:
+def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: bool = False) -> list[Composition]:
     """Compose the hole and put it into the music given, of which not a note changes."""
-    controls = wish.reading.controls
-    key = controls.key or estimate_key(given.score)[0]
-    request = Request(key=key, strict_key=controls.key is not None, given=given.cells, hole=hole)
+    wish = replace(wish, reading=_bound(wish.reading, given.cells, keeps_bars))
+    key, strict = _key_around(wish.reading, given.score)
+    request = Request(key=key, strict_key=strict, given=given.cells, hole=hole)
     model, composed = wish.generate(request)
-    scores = [_joined(given, hole, score) for score in composed]
-    asked = Controls(bars=len(hole), tempo=given.cells.tempo)
-    return wish.compositions(request, what, model, scores, asked)
+    meters, tempi = set(given.cells.meters), {tempo.qpm for tempo in given.score.tempos}
+    asked = Controls(
+        bars=len(hole),
+        tempo=given.cells.tempo if len(tempi) <= 1 else None,
+        key=key if strict else None,
+        meter=meters.pop() if len(meters) == 1 else None,
+        instruments=given.cells.instruments,
+    )
+    return [
+        wish.composition(
+            request, what, model, joined(given, hole, score), asked, index, keyed=composed_part(score, hole)
+        )
+        for index, score in enumerate(composed)
+    ]
 
 
-def _joined(given: _Given, hole: np.ndarray, composed: Score) -> Score:
-    result = given.score.copy()
-    for place, source in enumerate(given.sources):
-        composed_bars = np.flatnonzero(hole[:, place])
-        if not len(composed_bars):
-            continue
-        if source is None:
-            program = given.cells.instruments[place]
-            drums = program == DRUMS
-            result.tracks.append(Track(instrument_name(program), 0 if drums else program, drums))
-            source = len(result.tracks) - 1
-        span = int(composed_bars[0]) + 1, int(composed_bars[-1]) + 1
-        result = replace_cells(result, composed, span, {source: place})
-    return result
+def _bound(reading: Reading, given: Cells, keeps_bars: bool) -> Reading:
+    """The reading where the music given decides: words for something else are not understood, and told why."""
+    families = {family(program) for program in given.instruments}
+    meters = dict.fromkeys(meter.name for meter in given.meters)
+    holds = {
+        "tempo": value_text(given.tempo),
+        "meter": ", ".join(meters),
+        "instruments": value_text(tuple(dict.fromkeys(given.instruments))),
+    }
+    if keeps_bars:
+        holds["bars"] = str(len(given.meters))
+
+    def fits(words: Understood) -> bool:
+        if words.control == "instruments":
+            return {family(program) for program in _programs(words.value)} <= families
+        if words.control == "without":
+            return not {family(program) for program in _programs(words.value)} & families
+        return words.value == holds.get(words.control, words.value)
+
+    understood, refused = [], list(reading.not_understood)
+    for words in reading.understood:
+        if words.overruled_by or fits(words):
+            understood.append(words)
+        elif words.strength == "suggested":
+            understood.append(replace(words, overruled_by="the music given"))
+        else:
+            kept = holds.get(words.control) or holds["instruments"]
+            control = "instruments" if words.control == "without" else words.control
+            said = f"{words.words} {words.value}" if words.strength == "option" else words.words
+            refused.append(NotUnderstood(said, f"the music given keeps its {control}: {kept}"))
+    return replace(reading, understood=tuple(understood), not_understood=tuple(refused))
+
+
+def _programs(names: str) -> list[int]:
+    """The instruments behind the text that `value_text` makes of them."""
+    known = [*PROGRAM_NAMES, instrument_name(DRUMS)]
+    return [known.index(name) for name in names.split(", ") if name]
+
+
+def _key_around(reading: Reading, given: Score) -> tuple[Key, bool]:
+    """The key to compose in and whether it was asked for: a mode alone is on the tonic of the music given."""
+    if reading.controls.key is not None:
+        return reading.controls.key, True
+    key = estimate_key(given)[0]
+    modes = [words.value for words in reading.understood
+             if words.control == "mode" and words.strength != "suggested" and not words.overruled_by]  # fmt: skip
+    return (Key(key.tonic, modes[0]), True) if modes else (key, False)
 
 
 @contextmanager

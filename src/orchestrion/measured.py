@@ -33,8 +33,9 @@ def check_controls(score: Score, asked: Controls, *, closes: bool) -> list[Check
     if asked.bars is not None:
         checks.append(Check("bars", str(asked.bars), str(len(layout)), len(layout) == asked.bars))
     if asked.tempo is not None:
-        agrees = abs(tempo(score) - asked.tempo) < 0.01
-        checks.append(Check("tempo", value_text(asked.tempo), value_text(tempo(score)), agrees))
+        tempi = sorted({round(mark.qpm, 2) for mark in score.tempos} or {tempo(score)})
+        agrees = all(abs(qpm - asked.tempo) < 0.01 for qpm in tempi)
+        checks.append(Check("tempo", value_text(asked.tempo), ", ".join(map(value_text, tempi)), agrees))
     if asked.meter is not None:
         names = sorted({bar.meter.name for bar in layout})
         checks.append(Check("meter", asked.meter.name, ", ".join(names), names == [asked.meter.name]))

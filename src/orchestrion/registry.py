@@ -7,10 +7,11 @@ import pkgutil
 from types import ModuleType
 
 from orchestrion import systems
+from orchestrion.errors import UserError
 from orchestrion.system import Recipe, System
 
 
-class UnknownSystemError(ValueError):
+class UnknownSystemError(UserError):
     """A system or recipe that does not exist."""
 
 
@@ -26,7 +27,7 @@ def system_module(name: str) -> ModuleType:
 
 
 def recipe(name: str, recipe_name: str) -> Recipe:
-    """The recipe "small" of the system "composer". Raises UnknownSystemError."""
+    """The recipe of a system, such as "small" of "composer". Raises UnknownSystemError."""
     module = system_module(name)
     if recipe_name not in module.RECIPES:
         raise UnknownSystemError(f"{name} has no recipe {recipe_name!r}; it has {', '.join(module.RECIPES)}")
@@ -42,3 +43,8 @@ def system_class(name: str) -> type[System]:
         if isinstance(value, type) and issubclass(value, System) and value.__module__ == module.__name__
     )
     return kind
+
+
+def config_class(name: str) -> type:
+    """The class of a system's configs. Raises UnknownSystemError."""
+    return type(next(iter(system_module(name).RECIPES.values())).config)

@@ -16,18 +16,16 @@ def draw(
     Values outside the smallest set that holds `top_p` of the legal probability are left out. Temperature 0 takes the
     likeliest. Raises ValueError where a row has no legal value.
     """
-    if not legal.any(1).all():
+    scores = np.where(legal, logits, -np.inf)
+    best = scores.max(1, keepdims=True)
+    if not np.isfinite(best).all():
         raise ValueError("a row has no legal value")
-    scores = np.where(legal, logits, -np.inf).astype(np.float64)
     if temperature <= 0:
         return scores.argmax(1)
-    scores = (scores - scores.max(1, keepdims=True)) / temperature
-    weights = np.exp(scores)
-    order = np.argsort(-weights, axis=1, kind="stable")
-    ranked = np.take_along_axis(weights, order, 1)
-    mass = ranked.cumsum(1)
-    kept = (mass - ranked < top_p * mass[:, -1:]) & (ranked > 0)
-    total = np.where(kept, ranked, 0).sum(1)
-    place = (mass <= (uniforms * total)[:, None]).sum(1)
-    place = np.minimum(place, kept.sum(1) - 1)
-    return order[np.arange(len(order)), place]
+    weights = np.exp((scores - best) / temperature)
+    rows = np.arange(len(weights))
+    order = weights.argsort(1)[:, ::-1]
+    mass = weights[rows[:, None], order].cumsum(1, dtype=np.float64)
+    last = np.minimum((mass < top_p * mass[:, -1:]).sum(1), mass.shape[1] - 1)  # of the smallest set
+    place = (mass <= (uniforms * mass[rows, last])[:, None]).sum(1)
+    return order[rows, np.minimum(place, last)]

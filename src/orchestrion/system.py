@@ -61,6 +61,7 @@ class Training:
     The rate warms up over `warm_up_steps`, stays, and falls linearly to 0 over the last `decay_share` of the steps.
     clip_norm: gradients are scaled down to this norm; 0 leaves them.
     precision: "bf16" where the machine computes in it (elsewhere float32), or "float32".
+    shard: on several processes, split the weights of the networks over them instead of holding all on each.
     """
 
     steps: int
@@ -72,6 +73,7 @@ class Training:
     validate_every: int = 200
     validation_batches: int = 8
     save_every: int = 50
+    shard: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A run is a folder:
     run.json            system, recipe, config, training, seed and corpus: all that decides the result
     checkpoints/STEP/   the last and the best checkpoint
-    history.jsonl       a row every few steps: training loss, validation figures, rates
+    history.jsonl       a row a step: training loss and, where it was measured, validation figures
     loss.png            the curve so far
     tensorboard/        the same for TensorBoard
 Batch m of step s is drawn from the seeds (seed, s, m) alone, so that a run resumed, or spread over processes, sees the
@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -32,25 +33,32 @@ from torch.optim import Optimizer
 
 from orchestrion import checkpoint
 from orchestrion.corpus.store import Corpus
+from orchestrion.errors import UserError
+from orchestrion.nn.sharding import clip_gradients, is_part, part_of, shard
 from orchestrion.registry import system_class
 from orchestrion.system import Batch, Recipe, System, Training
+from orchestrion.writing import replace_file
 
 VALIDATION_SEED = 2**31
 
 
-class TrainingError(ValueError):
+class TrainingError(UserError):
     """Training that cannot start or go on; the message says why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """What the loop tells after each step: losses by optimizer, validation figures where it measured."""
+    """What the loop tells after each step: losses by optimizer, validation figures where it measured.
+
+    seconds: since the run was started or gone on with; seconds_left: at the mean pace since then.
+    """
 
     step: int
     steps: int
     losses: dict[str, float]
     validation: dict[str, float]
     seconds: float
+    seconds_left: float
 
 
 class Processes:
@@ -61,16 +69,37 @@ class Processes:
         self.rank = int(os.environ.get("RANK", "0"))
         cuda = torch.cuda.is_available()
         self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-        if self.count > 1 and not distributed.is_initialized():
-            distributed.init_process_group("nccl" if cuda else "gloo")
+
+    def meet(self) -> None:
+        """Wait for the others; what can be seen to be wrong beforehand is."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.count > 1:
+            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    def shard(self, system: System, whole: dict[str, Optimizer]) -> dict[str, Optimizer]:
+        """Split the networks of a system over all processes; returns optimizers of the parts that stand as `whole`."""
+        shard(system)
+        optimizers = system.optimizers()
+        for name, optimizer in optimizers.items():
+            there = whole[name]
+            for new, old in zip(optimizer.param_groups, there.param_groups, strict=True):
+                new.update({key: value for key, value in old.items() if key != "params"})
+                for part, parameter in zip(new["params"], old["params"], strict=True):
+                    optimizer.state[part] = {
+                        key: part_of(value, part) if value.shape == part.shape else value
+                        for key, value in there.state[parameter].items()
+                    }
+        return optimizers
 
     def sum_gradients(self, optimizer: Optimizer, batches: int) -> None:
-        """Add up the gradients of all processes and divide by the number of batches."""
+        """Add up the gradients of all processes, where they are not parts of sums, and divide by the batches."""
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if self.count > 1:
-            flat = torch.cat([gradient.flatten() for gradient in gradients])
+        own = [gradient for gradient in gradients if not is_part(gradient)]
+        if self.count > 1 and own:
+            flat = torch.cat([gradient.flatten() for gradient in own])
             distributed.all_reduce(flat)
-            for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            for gradient, part in zip(own, flat.split([g.numel() for g in own]), strict=True):
                 gradient.copy_(part.view_as(gradient))
         if batches > 1:
             for gradient in gradients:
@@ -100,7 +129,8 @@ def train(
 ) -> None:
     """Train the system `name` by its recipe into the run folder `out`, or go on with the run that is there.
 
-    Raises TrainingError where `out` holds another run, or the corpus is too small to learn from.
+    told: called after each step, in the first process; what it raises stops the run, which can be gone on with.
+    Raises TrainingError where `out` holds another run, the corpus is too small to learn from, or a loss is not finite.
     """
     training = recipe.training
     processes = Processes()
@@ -114,6 +144,8 @@ def train(
             raise TrainingError(f"the corpus has no piece in its {split} split; give it more music")
     if processes.rank == 0:
         _claim(out, name, recipe, corpus, seed)
+        checkpoint.clear_rests(out / "checkpoints")
+    processes.meet()
     last = _last_checkpoint(out)
     if last is None:
         torch.manual_seed(seed)
@@ -123,37 +155,47 @@ def train(
         system, optimizers, notes = checkpoint.load(last, optimizers=True)
         step, best = int(notes["step"]), float(notes["best"])
         _move(system, optimizers, processes.device)
-    log = _Log(out, step) if processes.rank == 0 else None
+    if training.shard and processes.count > 1:
+        optimizers = processes.shard(system, optimizers)
+    first = processes.rank == 0
+    save = partial(checkpoint.save, name=name, system=system, write=first)
     precision = _precision(training, processes.device)
 
-    started, losses = monotonic(), {}
-    ahead = _Ahead(system, corpus, training, seed, processes)
-    while step < training.steps:
-        system.train()
-        _set_rates(optimizers, training, step)
-        torch.manual_seed(seed * 1_000_003 + step * 1009 + processes.rank)
-        losses = _step(system, optimizers, training, processes, precision, ahead.batches(step))
-        step += 1
-        validation: dict[str, float] = {}
-        if step % training.validate_every == 0 or step == training.steps:
-            validation = _validate(system, corpus, training, processes, precision)
-            figure = next(iter(validation.values()))
-            if figure < best:
-                best = figure
-                if processes.rank == 0:
-                    checkpoint.save(
-                        out / "checkpoints" / "best", name, system, step=step, best=best, validation=validation
-                    )
-        if log is not None:
+    begun, started = step, monotonic()
+    with _Ahead(system, corpus, training, seed, processes) as ahead, _Log(out, step, first) as log:
+        while step < training.steps:
+            system.train()
+            _set_rates(optimizers, training, step)
+            torch.manual_seed(seed * 1_000_003 + step * 1009 + processes.rank)
+            losses = _step(system, optimizers, training, processes, precision, ahead.batches(step))
+            step += 1
+            _check_finite(losses, step)
+            validation: dict[str, float] = {}
+            if step % training.validate_every == 0 or step == training.steps:
+                validation = _validate(system, corpus, training, processes, precision)
+                figure = next(iter(validation.values()))
+                if figure < best:
+                    best = figure
+                    save(out / "checkpoints" / "best", step=step, best=best, validation=validation)
             log.add(step, losses, validation)
-            if step % training.save_every == 0 or step == training.steps:
-                log.flush()
-                _save_last(out, name, system, optimizers, step, best)
             if validation:
                 log.draw()
-        if told is not None and processes.rank == 0:
-            told(Progress(step, training.steps, losses, validation, monotonic() - started))
+            if step % training.save_every == 0 or step == training.steps:
+                log.flush()
+                save(out / "checkpoints" / str(step), optimizers=optimizers, step=step, best=best)
+                if first:
+                    _drop_earlier(out, step)
+            if told is not None and first:
+                seconds = monotonic() - started
+                left = seconds / (step - begun) * (training.steps - step)
+                told(Progress(step, training.steps, losses, validation, seconds, left))
     processes.leave()
+
+
+def _check_finite(losses: dict[str, float], step: int) -> None:
+    for name, loss in losses.items():
+        if not np.isfinite(loss):
+            raise TrainingError(f"the loss of {name} is {loss} at step {step}; start anew with a lower rate")
 
 
 class _Ahead:
@@ -167,6 +209,12 @@ class _Ahead:
         self._device, self._steps = processes.device, training.steps
         self._thread = ThreadPoolExecutor(1)
         self._waiting: dict[int, Future[list[Batch]]] = {}
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
 
     def batches(self, step: int) -> list[Batch]:
         future = self._waiting.pop(step, None) or self._thread.submit(self._draw, step)
@@ -201,8 +249,7 @@ def _step(
         optimizer = optimizers[yielded]
         processes.sum_gradients(optimizer, training.accumulate)
         if training.clip_norm:
-            owned = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(owned, training.clip_norm)
+            clip_gradients([p for group in optimizer.param_groups for p in group["params"]], training.clip_norm)
         with precision():
             optimizer.step()
         sums[yielded].append(processes.sum_numbers([float(total)])[0] / training.accumulate)
@@ -212,13 +259,15 @@ def _step(
 def _validate(
     system: System, corpus: Corpus, training: Training, processes: Processes, precision: Callable[[], Any]
 ) -> dict[str, float]:
+    """Figures over the validation batches. Each process measures equally many; those beyond the last do not count."""
     system.eval()
     sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
-    for index in range(processes.rank, training.validation_batches, processes.count):
+    for start in range(0, training.validation_batches, processes.count):
+        index = start + processes.rank
         batch = system.batch(corpus, "valid", np.random.default_rng((VALIDATION_SEED, index)))
         with precision():
             for key, pair in system.measure(_to(batch, processes.device)).items():
-                sums[key] += pair
+                sums[key] += pair if index < training.validation_batches else (0.0, 0.0)
     names = list(sums)
     flat = processes.sum_numbers([float(x) for key in names for x in sums[key]])
     return {key: flat[2 * i] / max(flat[2 * i + 1], 1) for i, key in enumerate(names)}
@@ -263,32 +312,29 @@ def _move(system: System, optimizers: dict[str, Optimizer], device: torch.device
 
 
 def _claim(out: Path, name: str, recipe: Recipe, corpus: Corpus, seed: int) -> None:
-    """Write run.json, or see that the one there is of the same run. The number of steps alone may change."""
+    """Write run.json, or see that the one there is of the same run. The steps may change, and whether it is sharded."""
     training = dataclasses.asdict(recipe.training)
-    wanted = {
+    wanted: dict[str, Any] = {
         "system": name,
         "config": dataclasses.asdict(recipe.config),
         "training": training,
         "seed": seed,
         "corpus": corpus.info()["fingerprint"],
     }
+    text = json.dumps(wanted, indent=1) + "\n"
+    wanted = json.loads(text)  # as what is read: without tuples
     path = out / "run.json"
     if path.exists():
         there = json.loads(path.read_text())
         changed = [key for key in wanted if key != "training" and there.get(key) != wanted[key]]
-        changed += [key for key in training if key != "steps" and there["training"].get(key) != training[key]]
+        fixed = training.keys() - {"steps", "shard"}
+        changed += sorted(key for key in fixed if there["training"].get(key) != training[key])
         if changed:
             raise TrainingError(
                 f"{out} holds a run with another {', '.join(changed)}; choose another folder or delete it"
             )
     out.mkdir(parents=True, exist_ok=True)
-    _write(path, json.dumps(wanted, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    os.replace(beside, path)
+    replace_file(path, text)
 
 
 def _last_checkpoint(out: Path) -> Path | None:
@@ -296,23 +342,31 @@ def _last_checkpoint(out: Path) -> Path | None:
     return out / "checkpoints" / str(steps[-1]) if steps else None
 
 
-def _save_last(out: Path, name: str, system: System, optimizers: dict[str, Optimizer], step: int, best: float) -> None:
-    folder = out / "checkpoints"
-    checkpoint.save(folder / str(step), name, system, optimizers=optimizers, step=step, best=best)
-    for old in folder.glob("[0-9]*"):
+def _drop_earlier(out: Path, step: int) -> None:
+    for old in (out / "checkpoints").glob("[0-9]*"):
         if int(old.name) < step:
             shutil.rmtree(old)
 
 
 class _Log:
-    """history.jsonl, the curve and TensorBoard; rows after the checkpoint that a run goes on from are dropped."""
+    """history.jsonl, the curve and TensorBoard; rows after the checkpoint that a run goes on from are dropped.
 
-    def __init__(self, out: Path, step: int) -> None:
+    Only the first process writes.
+    """
+
+    def __init__(self, out: Path, step: int, write: bool) -> None:
         from tensorboardX import SummaryWriter
 
         self.out, self.path = out, out / "history.jsonl"
         self.rows: list[dict[str, Any]] = [row for row in _rows(self.path) if row["step"] <= step]
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1, write_to_disk=write)
+        self.write = write
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.board.close()
 
     def add(self, step: int, losses: dict[str, float], validation: dict[str, float]) -> None:
         self.rows.append({"step": step, **{f"train/{k}": v for k, v in losses.items()},
@@ -322,13 +376,15 @@ class _Log:
                 self.board.add_scalar(key, value, step)
 
     def flush(self) -> None:
-        _write(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
         self.board.flush()
+        if self.write:
+            replace_file(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
     def draw(self) -> None:
         from orchestrion.render.picture import write_loss_curve
 
-        write_loss_curve(self.rows, self.out / "loss.png")
+        if self.write:
+            write_loss_curve(self.rows, self.out / "loss.png")
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

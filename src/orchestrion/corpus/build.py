@@ -31,6 +31,7 @@ from orchestrion.corpus.convert import Filters, LeftOut, convert
 from orchestrion.corpus.dataset import Dataset, Item, recognise, unpack
 from orchestrion.corpus.merge import Converted, write_corpus
 from orchestrion.corpus.store import SPLITS, Corpus, CorpusError, open_corpus
+from orchestrion.writing import replace_file
 
 CHUNK_ITEMS = 64
 SPLIT_SHARES = (0.94, 0.03, 0.03)  # of SPLITS, where a dataset has no split of its own
@@ -191,9 +192,7 @@ def convert_chunk(chunk: Chunk, path: Path) -> int:
         rows.append(row)
     buffer = io.BytesIO()
     np.savez(buffer, rows=np.frombuffer(json.dumps(rows).encode(), np.uint8), notes=np.concatenate(tables))
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_bytes(buffer.getvalue())
-    os.replace(unfinished, path)
+    replace_file(path, buffer.getvalue())
     return len(chunk.items)
 
 

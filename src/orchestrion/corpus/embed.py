@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from orchestrion.corpus.store import EMBEDDINGS, ENCODER, open_corpus
+from orchestrion.writing import replace_file
 
 BLOCK_CAPTIONS = 4096
 
@@ -50,9 +51,7 @@ def embed(
             save_whole(paths[-1], encoder.encode(captions[first : first + BLOCK_CAPTIONS]))
     (folder / ENCODER).unlink(missing_ok=True)  # it is written last: with it the embeddings are whole
     save_whole(folder / EMBEDDINGS, np.concatenate([np.zeros((0, encoder.width), np.float16), *map(np.load, paths)]))
-    unfinished = folder / f"{ENCODER}.{os.getpid()}"
-    unfinished.write_text(json.dumps({"encoder": encoder.name, "width": encoder.width}) + "\n", "utf-8")
-    os.replace(unfinished, folder / ENCODER)
+    replace_file(folder / ENCODER, json.dumps({"encoder": encoder.name, "width": encoder.width}) + "\n")
     shutil.rmtree(blocks.parent)
     progress(len(captions), len(captions))
 

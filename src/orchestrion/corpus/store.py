@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from symusic import Score
 
+from orchestrion.errors import UserError
 from orchestrion.representations import cells
 from orchestrion.theory import Meter
 
@@ -33,7 +34,7 @@ CONTENT_FILES = ("pieces.jsonl", "skipped.jsonl", "notes.npy", "captions.txt")
 EMBEDDINGS, ENCODER = "embeddings.npy", "embeddings.json"
 
 
-class CorpusError(ValueError):
+class CorpusError(UserError):
     """A corpus that cannot be built or read; the message says why in one line and what to do."""
 
 
@@ -42,8 +43,9 @@ class Piece:
     """One piece of a corpus: its provenance row, with its music a call away.
 
     sha256 is of the file it came from; path is relative to the folder of the dataset. `key` is the source's label
-    (`key_confidence` 1) or estimated from the notes; tempo is quarter notes a minute; `meter_runs` are (meter, bars) in order; `captions`
-    are line numbers of `Corpus.captions`; the notes are rows first_note .. first_note + notes of the note table.
+    (`key_confidence` 1) or estimated from the notes; tempo is quarter notes a minute; `meter_runs` are (meter, bars) in
+    order; `captions` are line numbers of `Corpus.captions`; the notes are rows first_note .. first_note + notes of the
+    note table.
     """
 
     id: str

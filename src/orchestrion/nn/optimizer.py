@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from orchestrion.nn.sharding import part_of, whole
+
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # coefficients that pull singular values of 0..1 towards 1 fastest
 
 
@@ -67,11 +69,11 @@ class MuonAdamW(Optimizer):
             state["momentum"] = torch.zeros_like(parameter)
         momentum: Tensor = state["momentum"]
         momentum.lerp_(gradient, 1 - group["momentum"])
-        ahead = gradient.lerp(momentum, group["momentum"])
+        ahead = whole(gradient.lerp(momentum, group["momentum"]))
         blocks = orthogonalize(ahead.view(group["blocks"], -1, ahead.shape[-1]))
         scale = max(1.0, blocks.shape[-2] / blocks.shape[-1]) ** 0.5
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.add_(blocks.reshape(parameter.shape), alpha=-group["lr"] * scale)
+        parameter.add_(part_of(blocks.reshape(parameter.shape), parameter), alpha=-group["lr"] * scale)
 
     def _adamw(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]

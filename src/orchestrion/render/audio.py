@@ -20,7 +20,8 @@ import numpy as np
 from symusic import Score, Track
 
 from orchestrion.render import RenderError
-from orchestrion.score.files import replace_file
+from orchestrion.score.extent import seconds_at
+from orchestrion.writing import replace_file
 
 SOUNDFONT_VARIABLE = "ORCHESTRION_SOUNDFONT"
 PEAK = 10 ** (-1 / 20)  # −1 dBFS
@@ -101,7 +102,7 @@ def synthesize(
     events = np.concatenate([_events(track, channel) for channel, track in enumerate(tracks)])
     events = events[np.lexsort((events[:, 1], events[:, 0]))]  # by tick, then kind; otherwise as they stand
     events = events[: np.flatnonzero(events[:, 1] == _OFF)[-1] + 1]  # nothing counts after the last note
-    seconds = _seconds(score, events[:, 0])
+    seconds = seconds_at(score, events[:, 0])
     if seconds[-1] > MAX_SECONDS:
         minutes, most = round(seconds[-1] / 60), round(MAX_SECONDS / 60)
         raise RenderError(f"the music lasts {minutes} minutes, at most {most} can be played; play a part of it")
@@ -145,17 +146,6 @@ def _events(track: Track, channel: int) -> np.ndarray:
         block[:, 0], block[:, 1], block[:, 2], block[:, 3], block[:, 4] = ticks, kind, channel, first, second
         blocks.append(block)
     return np.concatenate(blocks)
-
-
-def _seconds(score: Score, ticks: np.ndarray) -> np.ndarray:
-    """The time of each tick, float64, by the tempos of the score: 120 quarter notes a minute until the first."""
-    tempos = score.tempos.numpy()
-    order = np.argsort(tempos["time"], kind="stable")
-    changes = np.concatenate([[0], tempos["time"][order]])
-    seconds_per_tick = np.concatenate([[500_000], tempos["mspq"][order]]) / 1e6 / score.tpq
-    reached = np.concatenate([[0], np.cumsum(np.diff(changes) * seconds_per_tick[:-1])])
-    segment = np.searchsorted(changes, ticks, side="right") - 1
-    return np.asarray(reached[segment] + (ticks - changes[segment]) * seconds_per_tick[segment])
 
 
 @contextmanager

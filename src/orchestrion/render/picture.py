@@ -12,6 +12,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from symusic import Score, Track
 
 from orchestrion.render import RenderError
 from orchestrion.score.bars import Bar, bars, instrument, tempo
-from orchestrion.score.files import replace_file
 from orchestrion.theory import DRUMS, instrument_name
+from orchestrion.writing import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,7 @@ COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#5a0f00", "#000096", "#a5004b", "#4b00f0",
     "#a569ff", "#96c396", "#3c1e5a", "#0f4b87", "#4b4b00", "#d200b4", "#965a78", "#00d2d2",
 )  # fmt: skip
+VALIDATION_COLOUR = 4  # of COLOURS, in a loss curve; training losses take those before it
 DRUM_COLOURS = ("#404040", "#8c8c8c", "#7a5c3e", "#b39b7d")
 
 #: General MIDI percussion keys 35 to 81.
@@ -117,34 +119,37 @@ def write_picture(score: Score, path: str | os.PathLike[str], *, title: str = ""
 
 
 def write_loss_curve(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
-    """Write the loss over the steps of a training run as PNG, whole or not at all.
+    """Write the losses over the steps of a training run as PNG, whole or not at all.
 
-    Each row has "step" and "train", and "valid" where it was measured; what is not finite is left out. The training
-    loss is drawn pale, and its running mean over a fiftieth of the rows in front of it. Raises RenderError for no rows.
+    history: the rows of `train`'s history.jsonl: "step", a loss "train/NAME" for each optimizer, and "validation/NAME"
+    where it was measured. Of the validation figures the first is drawn, by which the best checkpoint is chosen. What is
+    not finite is left out. A training loss is drawn pale, and its running mean over a fiftieth of the rows in front of
+    it. Raises RenderError where there is no training loss.
     """
     from matplotlib.figure import Figure
 
-    if not history:
-        raise RenderError("the training history has no rows, so there is no curve to draw")
-    train, valid = (
-        np.array([(row["step"], row[name]) for row in history if np.isfinite(row.get(name, np.nan))]).reshape(-1, 2)
-        for name in ("train", "valid")
-    )
-
+    names = dict.fromkeys(name for row in history for name, value in row.items() if np.isfinite(value))
+    train = [name for name in names if name.startswith("train/")]
+    validation = [name for name in names if name.startswith("validation/")][:1]
+    if not train:
+        raise RenderError("the training history has no rows with a loss, so there is no curve to draw")
     figure = Figure(figsize=(8, 4.5), dpi=DOTS_PER_INCH, facecolor=PAPER)
     axes = figure.add_axes((0.09, 0.13, 0.87, 0.8), facecolor=PAPER)
-    window = max(1, len(train) // 50)
-    if window > 1:
-        axes.plot(*train.T, color=COLOURS[0], alpha=0.25, linewidth=0.8)
-        sums = np.cumsum(np.concatenate([[0.0], train[:, 1]]))
-        middle = train[window // 2 : len(train) - (window - 1) // 2, 0]
-        train = np.column_stack([middle, (sums[window:] - sums[:-window]) / window])
-    axes.plot(*train.T, color=COLOURS[0], linewidth=1.8, label="train")
-    if len(valid):
-        axes.plot(*valid.T, color=COLOURS[4], linewidth=1.8, marker="o", markersize=3.5, label="valid")
-        step, best = valid[valid[:, 1].argmin()]
+    for name, colour in zip(train, cycle(COLOURS[:VALIDATION_COLOUR]), strict=False):
+        curve = _curve(history, name)
+        window = max(1, len(curve) // 50)
+        if window > 1:
+            axes.plot(*curve.T, color=colour, alpha=0.25, linewidth=0.8)
+            sums = np.cumsum(np.concatenate([[0.0], curve[:, 1]]))
+            middle = curve[window // 2 : len(curve) - (window - 1) // 2, 0]
+            curve = np.column_stack([middle, (sums[window:] - sums[:-window]) / window])
+        axes.plot(*curve.T, color=colour, linewidth=1.8, label=name)
+    for name in validation:
+        curve, colour = _curve(history, name), COLOURS[VALIDATION_COLOUR]
+        axes.plot(*curve.T, color=colour, linewidth=1.8, marker="o", markersize=3.5, label=name)
+        step, best = curve[curve[:, 1].argmin()]
         note = f"best {best:.4g} at step {step:.0f}"
-        axes.plot([step], [best], "o", color=COLOURS[4], markersize=9, fillstyle="none", label=note)
+        axes.plot([step], [best], "o", color=colour, markersize=9, fillstyle="none", label=note)
     axes.grid(color=BEAT_LINE, linewidth=0.8)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
@@ -155,6 +160,12 @@ def write_loss_curve(history: Sequence[Mapping[str, float]], path: str | os.Path
     axes.set_ylabel("loss", color=INK, fontsize=9, fontfamily=FONT)
     axes.legend(frameon=False, labelcolor=INK, prop={"family": FONT, "size": 9})
     _write_png(figure, path)
+
+
+def _curve(history: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
+    """(n, 2): step and value where the value is finite."""
+    rows = [(row["step"], row[name]) for row in history if np.isfinite(row.get(name, np.nan))]
+    return np.array(rows, float).reshape(-1, 2)
 
 
 def _notes(track: Track, number: int, ticks_per_quarter: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
+from orchestrion.errors import UserError
 from orchestrion.score.bars import Bar, bars, instrument, tempo
 from orchestrion.theory import DRUMS, FAMILY_NAMES, Meter, family, instrument_name
 
@@ -29,7 +30,7 @@ MAX_TRACKS = 32
 BAR, TRACK, POSITION, PITCH, DURATION, VELOCITY = range(6)
 
 
-class CellsError(ValueError):
+class CellsError(UserError):
     """Music that does not fit a grid of cells; the message says why in one line."""
 
 

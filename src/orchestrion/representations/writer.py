@@ -49,6 +49,7 @@ from orchestrion.theory import DRUMS, Key, pitch_range
 
 MAX_CELL_NOTES = 96
 MAX_CHORD_NOTES = 10
+_DURATION_CODES = np.arange(MAX_DURATION)
 
 
 class CellWriter:
@@ -120,16 +121,18 @@ class CellWriter:
         at_edge = self._bar == 0 or last_bar or not self._bar_plays[self._bar - 1]
         track_waits = not self._track_plays[self._track] and self._last_of_track[self.cell]
         self._must_play = bool((silent and at_edge) or track_waits)
+        row = np.zeros(COLUMNS, np.int64)
+        row[KIND], row[INSTRUMENT], row[SLOT] = OPENING, self.given.instruments[self._track], self._slots[self._track]
+        row[BARS_BEFORE] = min(self._bar, NEAR_BARS - 1)
+        row[BARS_LEFT] = min(len(self.hole) - 1 - self._bar, NEAR_BARS - 1)
+        row[METER] = meter_class(self.given.meters[self._bar])
+        row[TIME] = self.starts[self._bar]
+        self._opening = row
 
     def opening(self, first_bar: int) -> np.ndarray:
         """(C,) int64: the row that opens the current cell, its TIME counted from `first_bar`."""
-        row = np.zeros(COLUMNS, np.int64)
-        bars = len(self.hole)
-        row[KIND], row[INSTRUMENT], row[SLOT] = OPENING, self.given.instruments[self._track], self._slots[self._track]
-        row[BARS_BEFORE] = min(self._bar, NEAR_BARS - 1)
-        row[BARS_LEFT] = min(bars - 1 - self._bar, NEAR_BARS - 1)
-        row[METER] = meter_class(self.given.meters[self._bar])
-        row[TIME] = self.starts[self._bar] - self.starts[first_bar]
+        row = self._opening.copy()
+        row[TIME] -= self.starts[first_bar]
         return row
 
     def positions(self) -> np.ndarray:
@@ -155,7 +158,7 @@ class CellWriter:
     def durations(self, position: int) -> np.ndarray:
         """(192,) bool: lengths less one step that end within the piece."""
         left = int(self.starts[-1] - self.starts[self._bar]) - position
-        return np.arange(MAX_DURATION) < left
+        return left > _DURATION_CODES
 
     def write(self, position: int, code: int, duration_code: int, velocity: int, first_bar: int) -> np.ndarray:
         """Add a note; returns its row. The length of a drum stroke is set here, whatever is passed."""

@@ -1,4 +1,4 @@
-"""What can be said of a Score in a number: key, density, polyphony, register, loudness.
+"""What can be said of a Score in a number: key, density, polyphony.
 
 All functions are pure; where a Score has no notes of the kind that a figure is about, they return 0.
 """
@@ -66,21 +66,6 @@ def mean_polyphony(score: Score) -> float:
     return float((end - start).sum() / sounding) if sounding else 0.0
 
 
-def pitch_register(score: Score) -> float:
-    """Mean MIDI pitch of the pitched notes."""
-    return _mean(note_columns(score, drums=False)["pitch"])
-
-
-def mean_velocity(score: Score) -> float:
-    """Mean MIDI velocity, 0..127, of all notes."""
-    return _mean(note_columns(score)["velocity"])
-
-
-def mean_duration_quarters(score: Score) -> float:
-    """Mean length of the pitched notes in quarter notes."""
-    return _mean(note_columns(score, drums=False)["duration"] / score.tpq)
-
-
 def note_columns(score: Score, drums: bool = True) -> dict[str, np.ndarray]:
     """time, duration (ticks), pitch and velocity of the notes of all tracks, int64, track by track; without the drum
     tracks if not `drums`."""
@@ -90,7 +75,3 @@ def note_columns(score: Score, drums: bool = True) -> dict[str, np.ndarray]:
         name: np.concatenate([empty, *(table[name].astype(np.int64) for table in tables)])
         for name in ("time", "duration", "pitch", "velocity")
     }
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0

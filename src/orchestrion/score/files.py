@@ -1,23 +1,24 @@
-"""Scores in and out of files: MIDI by symusic, MusicXML by partitura. Everything read is checked against `Limits`."""
+"""Scores in and out of files: MIDI by symusic, MusicXML read by partitura. All that is read is checked for `Limits`."""
 
 from __future__ import annotations
 
 import os
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from symusic import Score
 
+from orchestrion.errors import UserError
 from orchestrion.score.extent import last_end, length_seconds
 from orchestrion.score.midi_channels import rechannel
+from orchestrion.writing import replace_file
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
 
 
-class ScoreError(ValueError):
+class ScoreError(UserError):
     """A file or Score that cannot be used; the message says in one line which, why, and what was expected."""
 
 
@@ -63,7 +64,7 @@ def read(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Score:
 def write_midi(score: Score, path: str | os.PathLike[str]) -> None:
     """Write a type 1 MIDI file, whole or not at all; the same Score gives the same bytes. Drums go to channel 10.
 
-    Raises ScoreError where the file cannot be written."""
+    Raises writing.WritingError."""
     data = score.dumps_midi()
     replace_file(path, rechannel(data, score.tracks) if len(score.tracks) > 15 else data)
 
@@ -71,26 +72,10 @@ def write_midi(score: Score, path: str | os.PathLike[str]) -> None:
 def write_musicxml(score: Score, path: str | os.PathLike[str]) -> None:
     """Write MusicXML, or compressed MusicXML where the name ends in .mxl.
 
-    Times are rounded to 24 a quarter note. Raises ScoreError."""
+    Times are rounded to 24 a quarter note. Raises ScoreError or writing.WritingError."""
     from orchestrion.score.musicxml_writer import render_musicxml
 
     replace_file(path, render_musicxml(score, compressed=Path(path).suffix.lower() == ".mxl"))
-
-
-def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` beside `path`, then rename, so that no reader ever meets half a file. Raises ScoreError."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            beside.write_bytes(data)
-            os.replace(beside, path)
-        except BaseException:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ScoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _contents(path: Path, limits: Limits) -> bytes:

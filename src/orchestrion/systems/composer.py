@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from orchestrion.corpus.store import Corpus
 from orchestrion.corpus.windows import Window, WindowDraw
 from orchestrion.nn.attention import Block, Cache, rotation
 from orchestrion.nn.optimizer import MuonAdamW
+from orchestrion.nn.stepping import BlockStep, int8_is_fast, product
 from orchestrion.representations import steps
 from orchestrion.representations.cells import Cells, decode
 from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
@@ -186,7 +188,7 @@ class Composer(System):
 
     def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
         windows = _similar_windows(_draws(corpus, split), rng, self.config)
-        return _tensors(windows, corpus, rng, self.config.sentence_dropout if split == "train" else 0.0)
+        return window_batch(windows, corpus, rng, self.config.sentence_dropout if split == "train" else 0.0)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         nats, rows = self._nats(batch)
@@ -223,7 +225,7 @@ class Composer(System):
         shift = shift_to_common_key(request.key)
         key = request.key if request.strict_key else None
         writers = [CellWriter(given, hole, key=key, shift=shift) for _ in range(request.count)]
-        session = _Session(self, writers, request, rng.spawn(request.count))
+        session = _Session(self, Stepper(self), writers, request, rng.spawn(request.count))
         while session.step():
             if request.progress:
                 request.progress(min(writer.bar for writer in writers), len(hole))
@@ -242,15 +244,69 @@ def _grid(request: Request) -> tuple[Cells, np.ndarray]:
     return nothing, np.ones((request.bars, len(request.instruments)), bool)
 
 
+class Stepper:
+    """The composer for one more row of each sequence: what `forward` with a reading gives, and the fields of a note.
+
+    int8: hold the large matrices in eight bits; None where the processor is fast with it.
+    """
+
+    def __init__(self, composer: Composer, *, int8: bool | None = None) -> None:
+        small = int8_is_fast() if int8 is None else int8
+        tables = [cast(nn.Embedding, table).weight for table in composer.tables]
+        tables[steps.INSTRUMENT] = tables[steps.INSTRUMENT] + composer.families.weight[torch.arange(INSTRUMENTS) // 8]
+        self.table = torch.cat(tables)
+        self.table_starts = np.cumsum([0, *steps.SIZES[:-1]])
+        self.frequencies = 2 * torch.pi / composer.wavelengths
+        self.blocks = [BlockStep(cast(Block, block), int8=small) for block in composer.blocks]
+        self.norm = composer.norm.weight
+        self.inner = product(composer.inner, int8=small)
+        inner = [cast(nn.Embedding, table).weight for table in composer.inner_tables]
+        firsts = [field * (field - 1) // 2 for field in range(len(FIELDS))]
+        self.befores = [
+            torch.cat(inner[first : first + field]) if field else None for field, first in enumerate(firsts)
+        ]
+        self.before_starts = np.cumsum([0, *FIELD_SIZES[:-2]])
+        self.heads = [product(cast(nn.Linear, head), int8=False) for head in composer.heads]
+
+    def __call__(self, rows: np.ndarray, reading: Reading) -> Tensor:
+        """(B, C) -> states (B, D); adds the rows to the reading."""
+        batch, lengths = len(rows), reading.lengths
+        x = F.embedding_bag(torch.from_numpy(rows[:, : steps.TIME] + self.table_starts), self.table, mode="sum")
+        x += reading.condition
+        positions = torch.from_numpy(np.stack([lengths, rows[:, steps.TIME]], axis=1).astype(np.float32))
+        angles = (positions.unsqueeze(-1) * self.frequencies).sum(1).unsqueeze(1)  # (B, 1, R)
+        cosines, sines = angles.cos(), angles.sin()
+        turn = torch.cat([cosines, cosines], dim=-1), torch.cat([-sines, sines], dim=-1)
+        size, seen = int(lengths.max()) + 1, None
+        place: tuple[Any, ...] = slice(None), slice(None), int(lengths[0])
+        if lengths.min() + 1 < size:
+            unseen = np.where(np.arange(size) <= lengths[:, None], np.float32(0), np.float32(-np.inf))
+            seen = torch.from_numpy(unseen)[:, None, None]
+            place = torch.arange(batch), slice(None), torch.from_numpy(lengths)
+        for block, cache in zip(self.blocks, reading.caches, strict=True):
+            x = block(x, turn, cache, place, size, seen)
+        reading.lengths = lengths + 1
+        return torch.layer_norm(x, x.shape[1:], self.norm)
+
+    def field_logits(self, hidden: Tensor, field: int, values: list[np.ndarray]) -> np.ndarray:
+        """As `Composer.field_logits`, (B, V)."""
+        table = self.befores[field]
+        if table is not None:
+            before = torch.from_numpy(np.stack(values, axis=1) + self.before_starts[:field])
+            hidden = hidden + F.embedding_bag(before, table, mode="sum")
+        return self.heads[field](hidden.relu().square()).numpy()
+
+
 class _Session:
     """A batch of pieces being written, each with its writer, its random stream and its place in the caches."""
 
     def __init__(
-        self, composer: Composer, writers: list[CellWriter], request: Request, rngs: list[np.random.Generator]
-    ) -> None:
-        self.composer, self.writers, self.request, self.rngs = composer, writers, request, rngs
+        self, composer: Composer, stepper: Stepper, writers: list[CellWriter], request: Request,
+        rngs: list[np.random.Generator],
+    ) -> None:  # fmt: skip
+        self.composer, self.stepper, self.request = composer, stepper, request
+        self.writers, self.rngs = list(writers), rngs  # of the pieces that are not done
         config = composer.config
-        self.size = config.context_rows + PREFIX_ROWS
         given, _ = _grid(request)
         sentence = np.full(SENTENCE_WIDTH, np.nan) if request.sentence is None else request.sentence
         conditions = {
@@ -261,19 +317,21 @@ class _Session:
         }
         self.prefix = composer.condition(**conditions)  # (1, PREFIX_ROWS, D)
         count, like = len(writers), self.prefix
-        head_width = config.width // config.heads
-        caches = [Cache.empty(count, config.heads, self.size, head_width, like) for _ in range(config.layers)]
+        self.full = config.context_rows + PREFIX_ROWS  # a cell that begins below is written to its end
+        size = self.full + MAX_CELL_NOTES + 1
+        caches = [
+            Cache.empty(count, config.heads, size, config.width // config.heads, like) for _ in range(config.layers)
+        ]
         condition = composer.join(self.prefix.flatten(1)).expand(count, -1)
         self.reading = Reading(caches, np.zeros(count, np.int64), condition)
         self.first_bars = [0] * count
-        self.states = like.new_zeros(count, config.width)
         for index in range(count):
             self._read_context(index)
         self._step_rows([writer.opening(first) for writer, first in zip(writers, self.first_bars, strict=True)])
 
     def _read_context(self, index: int) -> None:
         """Fill the cache of one sequence anew, with what surrounds the cell it writes."""
-        first, rows = self.writers[index].context(self.composer.config.context_rows * 5 // 8)
+        first, rows = self.writers[index].context(self.composer.config.context_rows // 2)
         own = [Cache(c.keys[index : index + 1], c.values[index : index + 1]) for c in self.reading.caches]
         reading = Reading(own, np.zeros(1, np.int64), self.reading.condition[index : index + 1])
         self.composer(torch.from_numpy(rows)[None], self.prefix, reading)
@@ -281,55 +339,59 @@ class _Session:
         self.first_bars[index] = first
 
     def _step_rows(self, rows: list[np.ndarray]) -> None:
-        self.states = self.composer(torch.from_numpy(np.stack(rows))[:, None], None, self.reading)[:, 0]
+        self.hidden = self.stepper.inner(self.stepper(np.stack(rows), self.reading)).chunk(len(FIELDS), dim=-1)
 
     def step(self) -> bool:
         """Write one note, or end one cell, in every piece that is not done; False once all are."""
-        writers, composer = self.writers, self.composer
-        busy = [index for index, writer in enumerate(writers) if not writer.done]
-        if not busy:
+        writers = self.writers
+        if not writers:
             return False
-        hidden = composer.inner(self.states[busy]).chunk(len(FIELDS), dim=-1)
-        uniforms = np.stack([self.rngs[index].random(len(FIELDS)) for index in busy])
-        values = [self._draw(hidden, 0, [], np.stack([writers[i].positions() for i in busy]), uniforms)]
+        uniforms = np.array([rng.random(len(FIELDS)) for rng in self.rngs])
+        values = [self._draw(0, [], np.stack([writer.positions() for writer in writers]), uniforms)]
         sounding = values[0] != END
         if sounding.any():
-            any_place = np.where(sounding, values[0], 0)
-            values[0] = any_place
+            values[0] = np.where(sounding, values[0], 0)
             for masks in (CellWriter.pitches, CellWriter.durations):
-                legal = np.stack([masks(writers[i], int(p)) for i, p in zip(busy, any_place, strict=True)])
+                legal = np.stack([masks(writer, int(p)) for writer, p in zip(writers, values[0], strict=True)])
                 legal[~sounding] = True
-                values.append(self._draw(hidden, len(values), values, legal, uniforms))
-            anything = np.ones((len(busy), FIELD_SIZES[3]), bool)
-            values.append(self._draw(hidden, 3, values, anything, uniforms))
-        self._advance(busy, sounding, values)
+                values.append(self._draw(len(values), values, legal, uniforms))
+            anything = np.ones((len(writers), FIELD_SIZES[3]), bool)
+            values.append(self._draw(3, values, anything, uniforms))
+        self._advance(sounding, values)
         return True
 
-    def _draw(
-        self, hidden: tuple[Tensor, ...], field: int, values: list[np.ndarray], legal: np.ndarray, uniforms: np.ndarray
-    ) -> np.ndarray:
-        logits = self.composer.field_logits(hidden[field], field, [torch.from_numpy(value) for value in values])
+    def _draw(self, field: int, values: list[np.ndarray], legal: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+        logits = self.stepper.field_logits(self.hidden[field], field, values)
         request = self.request
-        return draw(logits.numpy(), legal, uniforms[:, field], temperature=request.temperature, top_p=request.top_p)
+        return draw(logits, legal, uniforms[:, field], temperature=request.temperature, top_p=request.top_p)
 
-    def _advance(self, busy: list[int], sounding: np.ndarray, values: list[np.ndarray]) -> None:
-        rows = [np.zeros(steps.COLUMNS, np.int64)] * len(self.writers)  # a finished piece steps on idly
-        for place, index in enumerate(busy):
-            writer = self.writers[index]
-            if sounding[place]:
-                position, code, length, level = (int(value[place]) for value in values)
-                rows[index] = writer.write(position, code, length, level, self.first_bars[index])
+    def _advance(self, sounding: np.ndarray, values: list[np.ndarray]) -> None:
+        rows, busy = [], []
+        for index, writer in enumerate(self.writers):
+            if sounding[index]:
+                position, code, length, level = (int(value[index]) for value in values)
+                rows.append(writer.write(position, code, length, level, self.first_bars[index]))
+                busy.append(index)
                 continue
             writer.close()
             if writer.done:
                 continue
-            if self.reading.lengths[index] + MAX_CELL_NOTES + 1 > self.size:
+            if self.reading.lengths[index] >= self.full:
                 self._read_context(index)
-            rows[index] = writer.opening(self.first_bars[index])
-        for index, writer in enumerate(self.writers):
-            if writer.done:
-                self.reading.lengths[index] = min(self.reading.lengths[index], self.size - 1)
-        self._step_rows(rows)
+            rows.append(writer.opening(self.first_bars[index]))
+            busy.append(index)
+        if len(busy) < len(self.writers):
+            self._keep(busy)
+        if rows:
+            self._step_rows(rows)
+
+    def _keep(self, busy: list[int]) -> None:
+        """Go on with these sequences alone."""
+        self.writers, self.rngs = [self.writers[i] for i in busy], [self.rngs[i] for i in busy]
+        self.first_bars = [self.first_bars[i] for i in busy]
+        old = self.reading
+        caches = [Cache(cache.keys[busy], cache.values[busy]) for cache in old.caches]
+        self.reading = Reading(caches, old.lengths[busy], old.condition[busy])
 
 
 def _mode(key: Key) -> int:
@@ -365,7 +427,10 @@ def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: Comp
     return batches[rng.choice(len(batches), p=shares / shares.sum())]
 
 
-def _tensors(windows: list[Window], corpus: Corpus, rng: np.random.Generator, sentence_dropout: float) -> Batch:
+def window_batch(
+    windows: list[Window], corpus: Corpus, rng: np.random.Generator, sentence_dropout: float
+) -> dict[str, Tensor]:
+    """Windows as tensors, each with one of its piece's sentences drawn by `rng`, or none with the given probability."""
     count, size = len(windows), max(window.size for window in windows)
     rows = np.zeros((count, size, steps.COLUMNS), np.int64)
     targets = np.full((count, size, len(FIELDS)), -1, np.int64)

@@ -1,7 +1,7 @@
 """A sentence while it is read: what is left of it, and what was claimed or refused so far.
 
 Each rule takes its words out of the sentence, so that a later rule cannot read them again ("90 bpm" is no count of
-anything). Rules only collect claims; `sentence.resolve` weighs them.
+anything). Rules only collect claims; `weighing.weigh` weighs them.
 """
 
 from __future__ import annotations

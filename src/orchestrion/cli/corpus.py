@@ -1,0 +1,93 @@
+"""`orchestrion corpus build`, `info` and `embed`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrion.cli import show
+
+if TYPE_CHECKING:
+    from orchestrion.corpus.store import Corpus
+
+GOES_ON = "stopped; the same line goes on from here"
+
+app = typer.Typer(help="Make and inspect corpora: folders of music, ready to train on.", no_args_is_help=False)
+
+
+@app.command()
+def build(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of MIDI, or known datasets.")],
+    out: Annotated[Path, typer.Option(help="Folder of the corpus.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that read files.")] = os.cpu_count() or 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of splits and captions.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="Where archives are unpacked.")] = None,
+    embed: Annotated[bool, typer.Option(help="Embed the captions too.")] = True,
+) -> None:
+    """Read folders of music into a corpus. A run that was stopped goes on with the same line."""
+    from orchestrion.corpus import build as building
+
+    try:
+        with show.progress("reading", "files") as told:
+            corpus = building.build(
+                directories, out, cache=cache, filters=building.Filters(seed=seed), workers=workers, progress=told
+            )
+        if embed:
+            _embed(out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(GOES_ON) from None
+    _describe(corpus)
+
+
+@app.command()
+def info(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")]) -> None:
+    """Show counts, hours, licences and why files were left out."""
+    from orchestrion.corpus.store import open_corpus
+
+    _describe(open_corpus(corpus))
+
+
+@app.command()
+def embed(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")]) -> None:
+    """Embed the captions of a corpus, so that the words of a sentence can be learned."""
+    try:
+        _embed(corpus)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(GOES_ON) from None
+
+
+def _embed(corpus: Path) -> None:
+    from orchestrion.corpus.embed import embed as embed_captions
+    from orchestrion.corpus.store import open_corpus
+
+    opened = open_corpus(corpus)
+    from orchestrion.text.encoder import SentenceEncoder
+
+    encoder = SentenceEncoder.load()
+    with show.progress("embedding", "captions") as told:
+        embed_captions(corpus, encoder, told)
+    show.line(f"{len(opened.captions):,} captions embedded by {encoder.name}")
+
+
+def _describe(corpus: Corpus) -> None:
+    from orchestrion.corpus.store import SPLITS
+
+    info = corpus.info()
+    rows = [
+        (name, counts["pieces"], counts["notes"], counts["hours"],
+         *(counts["splits"].get(split, {"pieces": 0})["pieces"] for split in SPLITS))
+        for name, counts in [*info["datasets"].items(), ("all", info)]
+    ]  # fmt: skip
+    show.table(("dataset", "pieces", "notes", "hours", *SPLITS), rows)
+    encoder = f"embedded by {corpus.encoder}" if corpus.encoder else "not embedded"
+    show.line("")
+    show.line(f"{info['captions']:,} captions, {encoder}; fingerprint {info['fingerprint'][:16]}")
+    show.line("")
+    show.table(("pieces", "licence"), [(count, terms) for terms, count in info["licences"].items()])
+    if info["skipped"]:
+        show.line("")
+        show.table(("left out", "reason"), [(count, reason) for reason, count in info["skipped"].items()])
+        show.line(f"each file left out stands in {corpus.path / 'skipped.jsonl'}")

@@ -1,0 +1,255 @@
+"""`orchestrion compose`, `continue` and `fill`."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from orchestrion.cli import show
+from orchestrion.errors import UserError
+from orchestrion.text import controls
+from orchestrion.theory import Key, Meter
+
+if TYPE_CHECKING:
+    from orchestrion.composing import Composition
+
+FORMATS = ("mid", "wav", "png", "json", "musicxml")
+DEFAULT_FORMATS = "mid,wav,png,json"
+SHORT = 80  # characters of a cell in a table
+NEW_BARS = 8  # that `continue` adds where nothing says how many
+
+Value = TypeVar("Value")
+
+
+def _read(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """An option's parser, whose complaint becomes one of the command line."""
+
+    def parsed(text: str) -> Value:
+        try:
+            return parse(text)
+        except UserError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parsed
+
+
+def _bar_range(text: str) -> tuple[int, int]:
+    """Read "5-8" or "5"."""
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:[-–]\s*([0-9]{1,6})\s*)?", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a range of bars; write 5-8")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise typer.BadParameter(f"{text!r} runs backwards; write {last}-{first}")
+    return first, last
+
+
+def _formats(text: str) -> list[str]:
+    """Read "mid,wav"."""
+    formats = list(dict.fromkeys(item.strip().lower().removeprefix(".") for item in text.split(",") if item.strip()))
+    unknown = [item for item in formats if item not in FORMATS]
+    if unknown or not formats:
+        raise typer.BadParameter(f"{', '.join(unknown) or 'nothing'} cannot be written; choose of {', '.join(FORMATS)}")
+    return formats
+
+
+Sentence = Annotated[str, typer.Argument(help='What to play: "a calm piano waltz in D minor, 16 bars".')]
+File = Annotated[Path, typer.Argument(help="MIDI or MusicXML.")]
+Bars = Annotated[
+    int | None, typer.Option(parser=_read(controls.parse_bars), metavar="BARS", help="1 to 256; `continue` adds them.")
+]
+Tempo = Annotated[
+    float | None,
+    typer.Option(parser=_read(controls.parse_tempo), metavar="BPM", help="Quarter notes a minute, or andante."),
+]
+MeterOption = Annotated[
+    Meter | None, typer.Option(parser=_read(controls.parse_meter), metavar="METER", help="4/4, 3/4, 2/4 or 6/8.")
+]
+Instruments = Annotated[
+    Any, typer.Option(parser=_read(controls.parse_instruments), metavar="LIST", help='"piano, bass, drums".')
+]
+KeyOption = Annotated[Key | None, typer.Option(parser=_read(controls.parse_key), metavar="KEY", help='"F# minor".')]
+Seed = Annotated[int | None, typer.Option(min=0, help="The same line with the same seed gives the same music.")]
+Temperature = Annotated[float, typer.Option(help="0 to 3: less is plainer, more is wilder.")]
+TopP = Annotated[float, typer.Option(help="Draw from the likeliest notes that make up this share.")]
+Count = Annotated[int, typer.Option("--n", help="How many pieces, composed together.")]
+FormatsOption = Annotated[Any, typer.Option(parser=_formats, metavar="LIST", help=f"Of {', '.join(FORMATS)}.")]
+ModelOption = Annotated[Path | None, typer.Option(help="A run folder or checkpoint instead of the bundled composer.")]
+
+
+def compose(
+    sentence: Sentence = "",
+    out: Annotated[str, typer.Option(help="What the names of the files begin with.")] = "piece",
+    bars: Bars = None,
+    tempo: Tempo = None,
+    key: KeyOption = None,
+    meter: MeterOption = None,
+    instruments: Instruments = None,
+    like: Annotated[Path | None, typer.Option(help="Music to open with and go on from.")] = None,
+    seed: Seed = None,
+    count: Count = 1,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 0.95,
+    formats: FormatsOption = DEFAULT_FORMATS,
+    model: ModelOption = None,
+) -> None:
+    """Compose music from a sentence. An option beats the words."""
+    from orchestrion.score.files import read
+
+    given = None if like is None else read(like)
+
+    def made(**options: Any) -> list[Composition]:
+        from orchestrion import composing
+
+        return composing.compose(
+            sentence,
+            bars=bars,
+            tempo=tempo,
+            key=key,
+            meter=meter,
+            instruments=instruments or (),
+            like=given,
+            **options,
+        )
+
+    _make(made, out, formats, model, seed, count, temperature, top_p)
+
+
+def continue_(
+    file: File,
+    sentence: Sentence = "",
+    out: Annotated[str | None, typer.Option(help="Default: FILE's name and -continued, here.")] = None,
+    bars: Bars = None,
+    key: KeyOption = None,
+    seed: Seed = None,
+    count: Count = 1,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 0.95,
+    formats: FormatsOption = DEFAULT_FORMATS,
+    model: ModelOption = None,
+) -> None:
+    """Go on from given music, which stays note for note."""
+    from orchestrion.score.files import read
+
+    score = read(file)
+    added = bars or controls.read_controls(sentence).controls.bars or NEW_BARS
+
+    def made(**options: Any) -> list[Composition]:
+        from orchestrion import composing
+
+        return composing.continue_score(score, added, sentence, key=key, **options)
+
+    _make(made, out or f"{file.stem}-continued", formats, model, seed, count, temperature, top_p)
+
+
+def fill(
+    file: File,
+    bars: Annotated[Any, typer.Option(parser=_bar_range, metavar="FIRST-LAST", help="Bars to compose anew, from 1.")],
+    sentence: Sentence = "",
+    tracks: Annotated[str, typer.Option(metavar="LIST", help='Names, instruments or numbers: "bass, 3".')] = "",
+    out: Annotated[str | None, typer.Option(help="Default: FILE's name and -filled, here.")] = None,
+    key: KeyOption = None,
+    seed: Seed = None,
+    count: Count = 1,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 0.95,
+    formats: FormatsOption = DEFAULT_FORMATS,
+    model: ModelOption = None,
+) -> None:
+    """Compose some bars of some tracks anew; everything else stays note for note."""
+    from orchestrion.score.files import read
+
+    score = read(file)
+
+    def made(**options: Any) -> list[Composition]:
+        from orchestrion import composing
+        from orchestrion.given import tracks_named
+
+        chosen = tracks_named(score, [name for name in tracks.split(",") if name.strip()])
+        return composing.fill(score, bars, chosen, sentence, key=key, **options)
+
+    _make(made, out or f"{file.stem}-filled", formats, model, seed, count, temperature, top_p)
+
+
+def _make(
+    made: Callable[..., list[Composition]],
+    out: str,
+    formats: list[str],
+    model: Path | None,
+    seed: int | None,
+    count: int,
+    temperature: float,
+    top_p: float,
+) -> None:
+    """Compose, write and tell what came of it."""
+    base = _base(out)
+    chosen = secrets.randbelow(2**31) if seed is None else seed
+    with show.progress("composing", "bars") as told:
+        from orchestrion import composing
+
+        pieces = made(
+            seed=chosen, count=count, temperature=temperature, top_p=top_p, model=composing.load(model), progress=told
+        )
+    bases = [base] if count == 1 else [base.with_name(f"{base.name}-{number}") for number in range(1, count + 1)]
+    with show.progress("writing", "pieces") as told:
+        written = []
+        for number, (piece, own_base) in enumerate(zip(pieces, bases, strict=True)):
+            told(number, count)
+            written.append(piece.write(own_base, formats))
+    if seed is None:
+        show.line(f"seed {chosen}, drawn by chance; with --seed {chosen} the same line makes the same music")
+    _tell(pieces)
+    for paths in written:
+        show.line("wrote " + "  ".join(map(str, paths)), "green")
+
+
+def _base(out: str) -> Path:
+    """What file names begin with, in a folder that is there then. A known suffix is taken off."""
+    path = Path(out)
+    if not path.name or out.endswith(("/", "\\")) or path.name == "..":
+        raise typer.BadParameter(
+            f"{out!r} is a folder; add what the names of the files begin with", param_hint="'--out'"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise typer.BadParameter(f"{path.parent} is a file, not a folder", param_hint="'--out'") from None
+    return path.with_suffix("") if path.suffix[1:] in FORMATS else path
+
+
+def _tell(pieces: list[Composition]) -> None:
+    """What was understood, what was not, and whether each control holds."""
+    record = pieces[0].record
+    words = [
+        (said["words"], said["control"], _short(said["value"]), _standing(said["strength"], said["overruled_by"]))
+        for said in record["understood"]
+    ]
+    show.table(("words", "control", "value", ""), words, ["dim" if "not used" in row[-1] else "" for row in words])
+    for refused in record["not_understood"]:
+        show.line(f"not understood: {refused['words']!r}: {refused['reason']}", "yellow")
+    if record["left_to_the_embedding"]:
+        show.line(f"left to the network's feeling for words: {', '.join(record['left_to_the_embedding'])}")
+    show.line("")
+    checks = [
+        (check["control"], _short(check["asked"]), _short(check["measured"]), "holds" if check["holds"] else "FAILS")
+        for piece in pieces
+        for check in piece.record["controls"]
+        if piece is pieces[0] or not check["holds"]
+    ]
+    show.table(("control", "plan", "measured", ""), checks, ["red" if row[-1] == "FAILS" else "" for row in checks])
+
+
+def _standing(strength: str, overruled_by: str) -> str:
+    if overruled_by:
+        return f"not used: {overruled_by}"
+    return "" if strength == "option" else strength
+
+
+def _short(text: str) -> str:
+    """Enough of a long list of instruments; the record has it all."""
+    return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."

@@ -1,0 +1,140 @@
+"""`orchestrion train`."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrion.cli import show
+
+if TYPE_CHECKING:
+    from orchestrion.system import Recipe
+    from orchestrion.train import Progress
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="SYSTEM/RECIPE", help="See `orchestrion systems`.")],
+    data: Annotated[Path, typer.Option(metavar="CORPUS", help="Made by `orchestrion corpus build`.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; one that is there goes on.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of the recipe; repeatable.")
+    ] = None,
+) -> None:
+    """Train a system on a corpus, or go on with a run. Processes are started by torchrun."""
+    from orchestrion.corpus.store import open_corpus
+
+    corpus = open_corpus(data)
+    from orchestrion import train as training
+    from orchestrion.registry import recipe as recipe_of
+
+    system, _, recipe_name = recipe.partition("/")
+    wanted = changed(recipe_of(system, recipe_name), [*(changes or []), *([f"steps={steps}"] if steps else [])])
+    speaks = os.environ.get("RANK", "0") == "0"
+    last = None
+
+    def told(progress: Progress) -> None:
+        nonlocal last
+        last = progress
+        show_step(progress)
+
+    try:
+        with _steps(wanted.training.steps) as show_step:
+            training.train(system, wanted, corpus, out, seed=seed, told=told)
+    except KeyboardInterrupt:
+        where = f"at step {last.step}" if last else "before the first step"
+        raise KeyboardInterrupt(f"stopped {where}; the same line goes on from the last checkpoint") from None
+    if speaks:
+        show.line(f"{out} is trained: {wanted.training.steps:,} steps; its curve is {out / 'loss.png'}", "green")
+        show.line(f'play it: orchestrion compose "..." --model {out}')
+
+
+def changed(recipe: Recipe, changes: list[str]) -> Recipe:
+    """The recipe with "name=value" laid over the fields of its config and training, each in the type it has.
+
+    Raises typer.BadParameter that names the valid ones."""
+    for change in changes:
+        name, equals, text = change.partition("=")
+        owner = next((part for part in ("training", "config") if name in _fields(getattr(recipe, part))), None)
+        if owner is None or not equals:
+            known = ", ".join(sorted({**_fields(recipe.config), **_fields(recipe.training)}))
+            raise typer.BadParameter(f"{change!r} is not one of NAME=VALUE; names are {known}", param_hint="'--set'")
+        part = getattr(recipe, owner)
+        value = _value(change, text, getattr(part, name))
+        recipe = dataclasses.replace(recipe, **{owner: dataclasses.replace(part, **{name: value})})
+    return recipe
+
+
+def _fields(part: Any) -> dict[str, Any]:
+    return {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+
+
+def _value(change: str, text: str, before: Any) -> Any:
+    """The text as a value of the type of what it replaces."""
+    if isinstance(before, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = None
+    if isinstance(before, float) and type(value) is int:
+        value = float(value)
+    least = {int: 1, float: 0}.get(type(before))
+    if type(value) is not type(before) or (least is not None and not least <= value < float("inf")):
+        kind = {int: "a whole number from 1", float: "a number from 0"}.get(type(before), f"one like {before!r}")
+        raise typer.BadParameter(f"{change!r}: expected {kind}", param_hint="'--set'")
+    return value
+
+
+@contextmanager
+def _steps(steps: int) -> Iterator[Callable[[Progress], None]]:
+    """Shows each step: a moving bar on a terminal, elsewhere a line every few seconds and at each validation."""
+    first: list[int] = []
+
+    def speed(progress: Progress) -> float:
+        first.append(progress.step)
+        return (progress.step - first[0] + 1) / max(progress.seconds, 1e-9)
+
+    def figures(values: dict[str, float]) -> str:
+        return "  ".join(f"{name} {value:.4g}" for name, value in list(values.items())[:2])
+
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as MovingBar
+
+        columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
+        with MovingBar(*columns, console=Console(stderr=True)) as bar:
+            task, validation = bar.add_task("", total=steps, told=""), ""
+
+            def move(progress: Progress) -> None:
+                nonlocal validation
+                if progress.validation:
+                    validation = "valid: " + figures(dict(list(progress.validation.items())[:1]))
+                told = f"{figures(progress.losses)}  {validation}  {speed(progress):.2f} steps/s"
+                bar.update(task, completed=progress.step, told=told)
+
+            yield move
+        return
+    shown = monotonic()
+
+    def print_step(progress: Progress) -> None:
+        nonlocal shown
+        rate = speed(progress)
+        if progress.validation or monotonic() - shown > show.QUIET_SECONDS:
+            shown = monotonic()
+            left = (progress.steps - progress.step) / rate
+            print(f"step {progress.step} of {progress.steps}  {figures(progress.losses)}  "
+                  f"{figures(progress.validation)}  {rate:.2f} steps/s  {left:.0f} s left", flush=True)  # fmt: skip
+
+    yield print_step

@@ -1,0 +1,105 @@
+"""Music that is given: as cells, with more bars and tracks, and joined with what was composed around it.
+
+Shapes: M bars, K tracks of the cells; a hole is (M, K) bool, True where to compose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from symusic import Score, Track
+
+from orchestrion.errors import UserError
+from orchestrion.representations.cells import TRACK, Cells, encode_tracks, instrument_order
+from orchestrion.score.bars import bars as bars_of
+from orchestrion.score.bars import instrument
+from orchestrion.score.edit import notes_of, replace_cells
+from orchestrion.score.pedal import apply_sustain
+from orchestrion.text.controls import parse_instruments
+from orchestrion.theory import DRUMS, family, instrument_name
+
+
+class GivenError(UserError):
+    """A track that the music given does not have."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Music as cells, the Score it is from, and which track of it each cell track is (None: a new one)."""
+
+    score: Score
+    cells: Cells
+    sources: tuple[int | None, ...]
+
+    @classmethod
+    def of(cls, score: Score) -> Given:
+        cells, sources = encode_tracks(apply_sustain(score))
+        return cls(score, cells, sources)
+
+    def extended(self, bars: int, instruments: Sequence[int]) -> Given:
+        """With bars added in the last meter, and tracks added in the order of instruments."""
+        programs = [*self.cells.instruments, *instruments]
+        sources = [*self.sources, *([None] * len(instruments))]
+        order = sorted(range(len(programs)), key=lambda place: instrument_order(programs[place]))
+        place = np.argsort(order)
+        notes = self.cells.notes.copy()
+        notes[:, TRACK] = place[notes[:, TRACK]]
+        meters = self.cells.meters + (self.cells.meters[-1],) * bars
+        cells = Cells(notes, tuple(programs[old] for old in order), meters, self.cells.tempo)
+        return Given(self.score, cells, tuple(sources[old] for old in order))
+
+
+def tracks_named(score: Score, names: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the tracks with these numbers (from 1), names, instruments or, where none plays that, relatives of the
+    instrument. Raises GivenError where one is not there, ControlsError for a name that is no instrument either."""
+    found: list[int] = []
+    for name in (name.strip() for name in names):
+        if name.isdecimal():
+            if not 1 <= int(name) <= len(score.tracks):
+                raise GivenError(f"there is no track {name}; the music has tracks 1 to {len(score.tracks)}")
+            found.append(int(name) - 1)
+            continue
+        here = [i for i, track in enumerate(score.tracks) if track.name.strip().lower() == name.lower()]
+        found += here or _tracks_playing(score, name)
+    return tuple(dict.fromkeys(found))
+
+
+def _tracks_playing(score: Score, name: str) -> list[int]:
+    wanted = parse_instruments(name)
+    playing = [instrument(track) for track in score.tracks]
+    here = [i for i, program in enumerate(playing) if program in wanted]
+    here = here or [i for i, program in enumerate(playing) if family(program) in map(family, wanted)]
+    if not here:
+        there = ", ".join(dict.fromkeys(map(instrument_name, playing)))
+        raise GivenError(f"no track plays {name!r}; the tracks play {there}")
+    return here
+
+
+def composed_part(composed: Score, hole: np.ndarray) -> Score:
+    """What was composed alone, without the notes given."""
+    result = composed.copy()
+    starts = np.array([bar.start for bar in bars_of(composed)])
+    for track, composed_bars in zip(result.tracks, hole.T, strict=True):
+        columns = track.notes.numpy()
+        here = composed_bars[np.searchsorted(starts, columns["time"], side="right") - 1]
+        track.notes = notes_of({name: column[here] for name, column in columns.items()})
+    return result
+
+
+def joined(given: Given, hole: np.ndarray, composed: Score) -> Score:
+    """The music given with the notes of `composed` in the cells of the hole, each track's taken as one run of bars."""
+    result = given.score.copy()
+    for place, source in enumerate(given.sources):
+        composed_bars = np.flatnonzero(hole[:, place])
+        if not len(composed_bars):
+            continue
+        if source is None:
+            program = given.cells.instruments[place]
+            drums = program == DRUMS
+            result.tracks.append(Track(instrument_name(program), 0 if drums else program, drums))
+            source = len(result.tracks) - 1
+        span = int(composed_bars[0]) + 1, int(composed_bars[-1]) + 1
+        result = replace_cells(result, composed, span, {source: place})
+    return result

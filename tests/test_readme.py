@@ -1,0 +1,98 @@
+"""What the README shows is what happens: its lines run, its example runs, its tables are true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from conftest import little_song
+from orchestrion import checkpoint
+from orchestrion.catalogue import listed_systems
+from orchestrion.cli import main
+from orchestrion.composing import MODEL_VARIABLE
+from orchestrion.registry import recipe, system_class
+from orchestrion.score.files import read, write_midi
+from orchestrion.text.controls import read_controls
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+LINES = [
+    line[line.index("orchestrion ") :]
+    for line in [*re.findall(r"^    (orchestrion .*)$", README, re.MULTILINE),
+                 *(line for kind, block in BLOCKS if not kind for line in block.splitlines())]
+    if re.search(r"(^|/)orchestrion ", line)
+]  # fmt: skip
+#: Added to lines that would take minutes as they stand.
+SHORTER = {"train": "--steps 1 --set batch_rows=64 --set context_rows=64 --set validation_batches=1"}
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tiny model in place of the bundled one, and with the MIDI files that the README speaks of."""
+    checkpoint.save(tmp_path / "tiny", "composer", system_class("composer")(recipe("composer", "tiny").config), step=0)
+    monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "tiny"))
+    monkeypatch.chdir(tmp_path)
+    Path("my-midi").mkdir()
+    for seed in range(60):
+        write_midi(little_song(seed, bars=4), f"my-midi/{seed}.mid")
+    return tmp_path
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the first table below a heading."""
+    lines = README[README.index(f"\n## {heading}") :].splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("|---"))
+    rows = []
+    for line in lines[first + 1 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def ran(line: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split(line)[1:])
+    return ended.value.code
+
+
+def test_every_line_runs(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {shlex.split(line)[1] for line in LINES} == {"compose", "continue", "fill", "corpus", "train"}
+    for line in LINES:
+        assert ran(f"{line} {SHORTER.get(shlex.split(line)[1], '')}") == 0, (line, capsys.readouterr().err)
+    for name in ("waltz.wav", "waltz-continued.mid", "waltz-filled.png", "duet.json", "my-run/loss.png", "piece.mid"):
+        assert (room / name).stat().st_size > 0
+
+
+def test_the_example_runs(room: Path) -> None:
+    (example,) = (block for kind, block in BLOCKS if kind == "python")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    exec(compile(example, "README.md", "exec"), {})
+    assert read("filled.mid").note_num() > 0
+
+
+@pytest.mark.parametrize(("words", "control", "value"), table("What you can say"))
+def test_words_are_taken_as_the_table_says(words: str, control: str, value: str) -> None:
+    reading = read_controls(words.strip('"'))
+    assert (control, value) in {(said.control, said.value) for said in reading.understood if not said.overruled_by}
+
+
+def test_the_table_of_systems_is_the_list_of_systems() -> None:
+    listed = [[system.name, system.summary, ", ".join(system.recipes)] for system in listed_systems()]
+    assert table("Systems") == listed
+
+
+def test_options_named_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = ""
+    for command in ("compose", "continue", "fill", "train"):
+        assert ran(f"orchestrion {command} --help") == 0
+        helps += capsys.readouterr().out
+    for option in set(re.findall(r"`(--[a-z-]+)", README)) - {"--no-deps"}:
+        assert re.search(rf"{option}\b", helps), option
+
+
+def test_nothing_names_a_host_of_packages() -> None:
+    assert not re.search(r"://|index-url|pypi|\.org|\.io", README, re.IGNORECASE)

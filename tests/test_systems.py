@@ -1,0 +1,320 @@
+"""The contract of a system, run on every file in `systems/` with its `tiny` recipe. Adding a system adds its tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from symusic import Score
+
+from conftest import little_song
+from orchestrion import checkpoint
+from orchestrion.corpus.build import build
+from orchestrion.corpus.store import Corpus
+from orchestrion.measured import check_controls
+from orchestrion.registry import config_class, recipe, system_class, system_module, system_names
+from orchestrion.representations.cells import encode
+from orchestrion.score.files import read, write_midi
+from orchestrion.system import Recipe, Request, System, Training
+from orchestrion.text.controls import Controls
+from orchestrion.theory import DRUMS, Key, Meter
+from orchestrion.train import train
+from stepping import STEPPING, Stepping, changed_from
+
+NAMES = system_names()
+OVERFIT_STEPS = 80
+#: What the first validation figure must fall to on four pieces, as a share of its start: of a likelihood in nats, and
+#: of whatever else a system measures.
+LIKELIHOOD_SHARE, OTHER_SHARE = 0.1, 0.9
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Four pieces to learn by heart, and one beside."""
+    root = tmp_path_factory.mktemp("four")
+    rows = ["path,split"]
+    for seed in range(5):
+        write_midi(little_song(seed), root / f"{seed}.mid")
+        rows.append(f"{seed}.mid,{'train' if seed < 4 else 'valid'}")
+    (root / "metadata.csv").write_text("\n".join(rows) + "\n")
+    return build([root], tmp_path_factory.mktemp("built") / "corpus")
+
+
+def tiny(name: str, **training: Any) -> Recipe:
+    chosen = recipe(name, "tiny")
+    return dataclasses.replace(chosen, training=dataclasses.replace(chosen.training, **training))
+
+
+def fresh(name: str, seed: int = 0) -> System:
+    torch.manual_seed(seed)
+    return system_class(name)(recipe(name, "tiny").config)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def learned(name: str, four: Corpus, tmp_path_factory: pytest.TempPathFactory) -> System:
+    """The system after a while with the four pieces."""
+    out = tmp_path_factory.mktemp(name) / "run"
+    often = {"validate_every": OVERFIT_STEPS, "save_every": OVERFIT_STEPS}
+    train(name, tiny(name, steps=OVERFIT_STEPS, precision="float32", **often), four, out)
+    return checkpoint.load(out / "checkpoints" / str(OVERFIT_STEPS))[0].eval()
+
+
+@pytest.fixture(scope="module")
+def stepping(name: str) -> Stepping:
+    assert name in STEPPING, f"say in tests/stepping.py how {name} steps, or None where it does not"
+    how = STEPPING[name]
+    if how is None:
+        pytest.skip(f"{name} does not read in sequence")
+    return how
+
+
+# ---- the file
+
+
+def test_the_file_holds_what_the_registry_reads(name: str) -> None:
+    recipes = system_module(name).RECIPES
+    assert "tiny" in recipes
+    for chosen in recipes.values():
+        assert type(chosen.config) is config_class(name)
+        assert isinstance(chosen.training, Training)
+        assert type(chosen.config).__dataclass_params__.frozen
+    assert (system_module(name).__doc__ or "").strip().splitlines()[0].strip()
+    kind = system_class(name)
+    assert kind.__bases__ == (System,), "a system is final and shares by calling functions"
+
+
+def test_every_trained_weight_belongs_to_one_optimizer(name: str) -> None:
+    system = fresh(name)
+    owned = [id(p) for optimizer in system.optimizers().values() for g in optimizer.param_groups for p in g["params"]]
+    assert sorted(owned) == sorted(id(p) for p in system.parameters() if p.requires_grad)
+
+
+# ---- learning
+
+
+def test_a_batch_is_its_seed(name: str, four: Corpus) -> None:
+    system = fresh(name)
+    first, again, other = (system.batch(four, "train", np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert all(equal(first[key], again[key]) for key in first)
+    assert not all(equal(first[key], other[key]) for key in first)
+
+
+def equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
+
+
+def test_each_loss_moves_only_what_its_optimizer_owns(name: str, four: Corpus) -> None:
+    system = fresh(name).train()
+    optimizers = system.optimizers()
+    moved: set[str] = set()
+    torch.manual_seed(0)
+    for optimizer_name, loss in system.losses(system.batch(four, "train", np.random.default_rng(0))):
+        assert loss.ndim == 0
+        before = {key: p.detach().clone() for key, p in system.named_parameters()}
+        optimizers[optimizer_name].zero_grad()
+        loss.backward()
+        optimizers[optimizer_name].step()
+        owned = {id(p) for group in optimizers[optimizer_name].param_groups for p in group["params"]}
+        for key, parameter in system.named_parameters():
+            assert parameter.isfinite().all()
+            if not torch.equal(parameter, before[key]):
+                assert id(parameter) in owned, f"{optimizer_name} moved {key}"
+                moved.add(optimizer_name)
+    assert moved == set(optimizers), "every optimizer is stepped and moves something"
+
+
+def figure(system: System, corpus: Corpus) -> tuple[str, float]:
+    """The first validation figure over some batches of the pieces to learn."""
+    total, name = np.zeros(2), ""
+    with torch.no_grad():
+        for seed in range(6):
+            measured = system.eval().measure(system.batch(corpus, "train", np.random.default_rng(seed)))
+            name = next(iter(measured))
+            total += measured[name]
+    return name, float(total[0] / total[1])
+
+
+def test_it_overfits_four_pieces(name: str, learned: System, four: Corpus) -> None:
+    (measure, before), (_, after) = figure(fresh(name), four), figure(learned, four)
+    share = LIKELIHOOD_SHARE if measure.startswith("nats") else OTHER_SHARE
+    assert np.isfinite(before)
+    assert after < share * before
+
+
+class StoppedError(Exception):
+    pass
+
+
+def run_files(out: Path) -> dict[str, bytes]:
+    """All that a run keeps, but for the log of times of TensorBoard."""
+    files = [path for path in sorted(out.rglob("*")) if path.is_file() and "tensorboard" not in path.parts]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+def test_two_runs_are_the_same_and_so_is_one_that_was_stopped(name: str, corpus: Corpus, tmp_path: Path) -> None:
+    chosen = tiny(name, steps=8, validate_every=4, save_every=3)
+
+    def stop(progress: Any) -> None:
+        if progress.step == 5:
+            raise StoppedError
+
+    train(name, chosen, corpus, tmp_path / "whole", seed=3)
+    train(name, chosen, corpus, tmp_path / "again", seed=3)
+    with pytest.raises(StoppedError):
+        train(name, chosen, corpus, tmp_path / "stopped", seed=3, told=stop)
+    assert (tmp_path / "stopped" / "checkpoints" / "3").exists()
+    train(name, chosen, corpus, tmp_path / "stopped", seed=3)
+    train(name, chosen, corpus, tmp_path / "other", seed=4)
+    whole = run_files(tmp_path / "whole")
+    assert {"history.jsonl", "checkpoints/8/model.safetensors", "checkpoints/best/model.safetensors"} <= whole.keys()
+    assert run_files(tmp_path / "again") == whole
+    assert run_files(tmp_path / "stopped") == whole
+    key = "checkpoints/8/model.safetensors"
+    assert run_files(tmp_path / "other")[key] != whole[key]
+
+
+# ---- reading in sequence
+
+
+def a_batch(system: System, corpus: Corpus) -> Any:
+    return system.batch(corpus, "train", np.random.default_rng(7))
+
+
+@torch.no_grad()
+def test_the_past_never_sees_the_future(learned: System, stepping: Stepping, four: Corpus) -> None:
+    batch = a_batch(learned, four)
+    known = stepping.read(learned, batch)
+    steps = batch[stepping.sequence].shape[1]
+    assert known.shape[:2] == batch[stepping.sequence].shape[:2]
+    for step in (1, steps // 3, steps - 4):
+        other = stepping.read(learned, changed_from(batch, stepping.sequence, step))
+        torch.testing.assert_close(other[:, :step], known[:, :step], atol=1e-6, rtol=0)
+        assert not torch.allclose(other[:, step:], known[:, step:], atol=1e-2)
+    later = stepping.read(learned, {**batch, stepping.sequence: batch[stepping.sequence].roll(1, 1)})
+    assert not torch.allclose(later[:, -1], known[:, -1], atol=1e-3), "the future knows the past"
+
+
+@torch.no_grad()
+def test_stepping_equals_reading(learned: System, stepping: Stepping, four: Corpus) -> None:
+    batch, rng = a_batch(learned, four), np.random.default_rng(0)
+    known, sequence = stepping.read(learned, batch), batch[stepping.sequence]
+    count, steps = sequence.shape[:2]
+    at = int(rng.integers(0, 4))
+    state = stepping.begin(learned, batch, np.full(count, at))
+    while at < steps:
+        size = min(int(rng.choice([1, 2, 9, 30])), steps - at)
+        got, state = stepping.step(learned, sequence[:, at : at + size], state)
+        torch.testing.assert_close(got, known[:, at : at + size], atol=1e-5, rtol=1e-5)
+        at += size
+
+
+@torch.no_grad()
+def test_sequences_of_different_lengths_step_together(learned: System, stepping: Stepping, four: Corpus) -> None:
+    batch, rng = a_batch(learned, four), np.random.default_rng(1)
+    known, sequence = stepping.read(learned, batch), batch[stepping.sequence]
+    count, steps = sequence.shape[:2]
+    assert count > 1
+    lengths = rng.permutation(np.linspace(0, steps - 12, count).astype(np.int64))
+    state = stepping.begin(learned, batch, lengths.copy())
+    rows = torch.arange(count)
+    for _ in range(12):
+        got, state = stepping.step(learned, sequence[rows, lengths].unsqueeze(1), state)
+        torch.testing.assert_close(got[:, 0], known[rows, lengths], atol=1e-5, rtol=1e-5)
+        lengths += 1
+
+
+# ---- making music
+
+REQUESTS = {
+    "plain": Request(count=1, bars=4, instruments=(0,)),
+    "waltz": Request(count=3, bars=5, meter=Meter(3, 4), tempo=92.0, instruments=(32, 0, 40), key=Key(2, "minor"),
+                     strict_key=True, sentence=np.full(384, 384**-0.5, np.float32), top_p=0.9),
+    "band": Request(count=2, bars=3, meter=Meter(6, 8), tempo=171.5, instruments=(DRUMS, 33, 25, 25),
+                    key=Key(6, "major"), strict_key=True, temperature=1.3),
+}  # fmt: skip
+
+
+@pytest.fixture(params=REQUESTS)
+def request_(request: pytest.FixtureRequest) -> Iterator[Request]:
+    return REQUESTS[request.param]
+
+
+def assert_legal(score: Score, folder: Path) -> None:
+    for track in score.tracks:
+        notes = track.notes.numpy()
+        assert (notes["duration"] > 0).all()
+        assert (notes["time"] >= 0).all()
+        assert ((notes["velocity"] >= 1) & (notes["velocity"] <= 127)).all()
+        assert ((notes["pitch"] >= 0) & (notes["pitch"] <= 127)).all()
+    write_midi(score, folder / "piece.mid")
+    cells, again = encode(score), encode(read(folder / "piece.mid"))
+    assert len(cells.notes) == sum(len(track.notes) for track in score.tracks)
+    assert np.array_equal(cells.notes, again.notes)
+    assert (cells.instruments, cells.meters) == (again.instruments, again.meters)
+
+
+def midi(scores: list[Score]) -> list[bytes]:
+    return [score.dumps_midi() for score in scores]
+
+
+def test_what_it_makes_is_legal_and_holds_what_was_asked(learned: System, request_: Request, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    scores = learned.generate(dataclasses.replace(request_, progress=lambda *bars: told.append(bars)),
+                              np.random.default_rng(5))  # fmt: skip
+    assert len(scores) == request_.count
+    assert told[-1] == (request_.bars, request_.bars)
+    assert told == sorted(told)
+    key = request_.key if request_.strict_key else None
+    asked = Controls(bars=request_.bars, tempo=request_.tempo, key=key, meter=request_.meter,
+                     instruments=request_.instruments)  # fmt: skip
+    for score in scores:
+        assert_legal(score, tmp_path)
+        assert [check for check in check_controls(score, asked, closes=True) if not check.holds] == []
+    assert len(set(midi(scores))) == request_.count, "the pieces of a batch differ"
+
+
+def test_the_same_rng_gives_the_same_pieces(learned: System) -> None:
+    first, again, other = (midi(learned.generate(REQUESTS["waltz"], np.random.default_rng(s))) for s in (1, 1, 2))
+    assert first == again
+    assert not set(first) & set(other)
+
+
+def test_it_saves_loads_and_plays_the_same_music(name: str, learned: System, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "saved", name, learned)
+    loaded = checkpoint.load(tmp_path / "saved")[0].eval()
+    assert loaded.config == learned.config
+    played = [midi(system.generate(REQUESTS["band"], np.random.default_rng(9))) for system in (learned, loaded)]
+    assert played[0] == played[1]
+    assert played[0] != midi(fresh(name).eval().generate(REQUESTS["band"], np.random.default_rng(9)))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(("bars", "tracks"), [(slice(1, 3), [2]), (slice(4, 6), [0, 1, 2]), (slice(0, 6), [1])])
+def test_given_cells_stay_and_the_hole_is_filled(
+    learned: System, count: int, bars: slice, tracks: list[int], tmp_path: Path
+) -> None:
+    given = encode(little_song(11, bars=6, meter=(3, 4)))
+    hole = np.zeros((6, 3), bool)
+    hole[bars, tracks] = True
+    request = Request(count=count, given=given, hole=hole, key=Key(0, "major"))
+    scores = learned.generate(request, np.random.default_rng(count))
+    assert len(scores) == count
+    kept = ~hole[given.notes[:, 0], given.notes[:, 1]]
+    for score in scores:
+        assert_legal(score, tmp_path)
+        made = encode(score)
+        assert (made.instruments, made.meters) == (given.instruments, given.meters)
+        inside = hole[made.notes[:, 0], made.notes[:, 1]]
+        assert np.array_equal(made.notes[~inside], given.notes[kept])
+        assert inside.any()
+    assert len(set(midi(scores))) == count
