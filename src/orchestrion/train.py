@@ -158,7 +158,7 @@ def train(
     if training.shard and processes.count > 1:
         optimizers = processes.shard(system, optimizers)
     first = processes.rank == 0
-    save = partial(checkpoint.save, name=name, system=system, write=first)
+    save = partial(checkpoint.save, name=name, system=system, write=first, encoder=corpus.encoder)
     precision = _precision(training, processes.device)
 
     begun, started = step, monotonic()

@@ -17,6 +17,11 @@ GOES_ON = "stopped; the same line goes on from here"
 
 app = typer.Typer(help="Make and inspect corpora: folders of music, ready to train on.", no_args_is_help=False)
 
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(help="A sentence encoder of Hugging Face, by name or folder, instead of the installed one."),
+]
+
 
 @app.command()
 def build(
@@ -26,6 +31,7 @@ def build(
     seed: Annotated[int, typer.Option(min=0, help="Of splits and captions.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Where archives are unpacked.")] = None,
     embed: Annotated[bool, typer.Option(help="Embed the captions too.")] = True,
+    encoder: EncoderOption = None,
 ) -> None:
     """Read folders of music into a corpus. A run that was stopped goes on with the same line."""
     from orchestrion.corpus import build as building
@@ -36,7 +42,7 @@ def build(
                 directories, out, cache=cache, filters=building.Filters(seed=seed), workers=workers, progress=told
             )
         if embed:
-            _embed(out)
+            _embed(out, encoder)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(GOES_ON) from None
     _describe(corpus)
@@ -51,22 +57,22 @@ def info(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")]) 
 
 
 @app.command()
-def embed(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")]) -> None:
+def embed(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")], encoder: EncoderOption = None) -> None:
     """Embed the captions of a corpus, so that the words of a sentence can be learned."""
     try:
-        _embed(corpus)
+        _embed(corpus, encoder)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(GOES_ON) from None
 
 
-def _embed(corpus: Path) -> None:
+def _embed(corpus: Path, name: str | None) -> None:
     from orchestrion.corpus.embed import embed as embed_captions
     from orchestrion.corpus.store import open_corpus
 
     opened = open_corpus(corpus)
     from orchestrion.text.encoder import SentenceEncoder
 
-    encoder = SentenceEncoder.load()
+    encoder = SentenceEncoder.load(name)
     with show.progress("embedding", "captions") as told:
         embed_captions(corpus, encoder, told)
     show.line(f"{len(opened.captions):,} captions embedded by {encoder.name}")

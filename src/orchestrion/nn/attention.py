@@ -70,12 +70,13 @@ def _attend_to_cache(queries: Tensor, keys: Tensor, values: Tensor, cache: Cache
     batch, _, steps, _ = queries.shape
     places = lengths[:, None] + torch.arange(steps, device=lengths.device)  # (B, T)
     rows = torch.arange(batch, device=lengths.device)[:, None]
-    cache.keys[rows, :, places] = keys.transpose(1, 2)
-    cache.values[rows, :, places] = values.transpose(1, 2)
+    kind = cache.keys.dtype  # of more precision than the rest where that runs in bf16
+    cache.keys[rows, :, places] = keys.transpose(1, 2).to(kind)
+    cache.values[rows, :, places] = values.transpose(1, 2).to(kind)
     size = int(lengths.max()) + steps
     seen = torch.arange(size, device=lengths.device) <= places[..., None]  # (B, T, S)
     return F.scaled_dot_product_attention(
-        queries, cache.keys[:, :, :size], cache.values[:, :, :size], attn_mask=seen[:, None]
+        queries.to(kind), cache.keys[:, :, :size], cache.values[:, :, :size], attn_mask=seen[:, None]
     )
 
 

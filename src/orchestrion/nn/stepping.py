@@ -25,6 +25,11 @@ def int8_is_fast() -> bool:
     return hasattr(torch, "_weight_int8pack_mm") and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 
 
+def bf16_is_fast() -> bool:
+    """Whether this processor multiplies in bf16."""
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def product(linear: nn.Linear, *, int8: bool) -> Product:
     """The layer as a function (B, I) -> (B, O) of float32, its weights in eight bits where asked."""
     weight, bias = linear.weight.detach(), None if linear.bias is None else linear.bias.detach()

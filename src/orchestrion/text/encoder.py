@@ -28,6 +28,7 @@ SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
+INSTALLED = "all-MiniLM-L6-v2"
 MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was tuned for; longer sentences are cut
 BATCH = 64
 _LAYERS, _WIDTH, _HEADS, _FEEDFORWARD, _VOCABULARY, _POSITIONS = 6, 384, 12, 1536, 30522, 512
@@ -109,11 +110,9 @@ class SentenceEncoder:
 
     @classmethod
     def load(cls, name: str | None = None) -> SentenceEncoder:
-        """The installed all-MiniLM-L6-v2; or any Hugging Face encoder by name or folder, through `transformers`.
-
-        Raises EncoderError.
-        """
-        return _installed() if name is None else _hugging_face(name)
+        """The installed encoder, by its name INSTALLED or without one; or any of Hugging Face by name or folder, through
+        `transformers`. Raises EncoderError."""
+        return _installed() if name in (None, INSTALLED) else _hugging_face(str(name))
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
         """N sentences -> (N, D) float32, each row of length 1.
@@ -169,7 +168,7 @@ def _installed() -> SentenceEncoder:
     weights = safetensors.torch.load(_checked(folder, "model.safetensors"))
     model.load_state_dict(from_published(weights), assign=True)
     model.eval().requires_grad_(False)
-    return SentenceEncoder("all-MiniLM-L6-v2", _WIDTH, lambda sentence: tokenizer.encode(sentence).ids, model)
+    return SentenceEncoder(INSTALLED, _WIDTH, lambda sentence: tokenizer.encode(sentence).ids, model)
 
 
 def _hugging_face(name: str) -> SentenceEncoder:
