@@ -87,7 +87,8 @@ def measure(composer: Composer, corpus: Corpus, windows: list[Window], seed: int
     sums: dict[str, float] = defaultdict(float)
     notes = 0.0
     for first in range(0, len(windows), 16):
-        batch = dict(window_batch(windows[first : first + 16], corpus, np.random.default_rng((seed, first)), 0.0))
+        batch = dict(window_batch(windows[first : first + 16], corpus, np.random.default_rng((seed, first)),
+                                  composer.config.sentence_width, 0.0))  # fmt: skip
         sentences = batch["sentence"]
         for reading in READINGS:
             if reading == "other":

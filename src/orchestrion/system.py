@@ -17,11 +17,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from orchestrion.corpus.store import Corpus
+from orchestrion.errors import UserError
 from orchestrion.representations.cells import Cells
 from orchestrion.theory import Key, Meter
 
 Batch = Mapping[str, Tensor]
 _COMMON_TIME, _C_MAJOR = Meter(4, 4), Key(0, "major")
+
+
+class RecipeError(UserError):
+    """Numbers of a config or of its training that make no sense; the message says which and what would."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,10 @@ class Training:
     validation_batches: int = 8
     save_every: int = 50
     shard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("bf16", "float32"):
+            raise RecipeError(f"there is no precision {self.precision!r}; choose bf16 or float32")
 
 
 @dataclass(frozen=True)

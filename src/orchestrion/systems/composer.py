@@ -32,10 +32,9 @@ from orchestrion.representations.cells import Cells, decode
 from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
 from orchestrion.sampling import draw
-from orchestrion.system import Batch, Recipe, Request, System, Training
+from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
 from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 
-SENTENCE_WIDTH = 384
 TEMPO_CLASSES = 16
 PREFIX_ROWS = 3  # two made from the sentence, one from the controls
 _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an eighth note to thirty-two bars
@@ -43,7 +42,8 @@ _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an 
 
 @dataclass(frozen=True)
 class ComposerConfig:
-    """width and layers of the outer network; `context_rows` is what it reads at once; `batch_rows` is rows a batch."""
+    """width and layers of the outer network; `context_rows` is what it reads at once; `batch_rows` is rows a batch;
+    `sentence_width` is that of the encoder's embeddings. Raises RecipeError for numbers that make no network."""
 
     width: int = 256
     layers: int = 6
@@ -55,6 +55,13 @@ class ComposerConfig:
     sentence_dropout: float = 0.15
     matrix_rate: float = 0.02
     rate: float = 3e-3
+    sentence_width: int = 384
+
+    def __post_init__(self) -> None:
+        if min(self.heads, self.layers, self.inner_width, self.sentence_width) < 1 or self.width % (2 * self.heads):
+            raise RecipeError(f"width {self.width} must be a multiple of twice the heads, {self.heads}, of at least 1")
+        if min(self.context_rows, self.batch_rows) < 2 * MAX_CELL_NOTES:
+            raise RecipeError(f"context_rows and batch_rows must be at least {2 * MAX_CELL_NOTES}, two full cells")
 
 
 RECIPES = {
@@ -95,8 +102,8 @@ class Composer(System):
         width, inner = config.width, config.inner_width
         self.tables = nn.ModuleList(nn.Embedding(size, width) for size in steps.SIZES)
         self.families = nn.Embedding(len(FAMILY_NAMES), width)
-        self.sentence = nn.Linear(SENTENCE_WIDTH, 2 * width)
-        self.no_sentence = nn.Parameter(torch.zeros(SENTENCE_WIDTH))
+        self.sentence = nn.Linear(config.sentence_width, 2 * width)
+        self.no_sentence = nn.Parameter(torch.zeros(config.sentence_width))
         self.tempo = nn.Embedding(TEMPO_CLASSES, width)
         self.mode = nn.Embedding(2, width)
         self.ensemble = nn.Linear(INSTRUMENTS, width, bias=False)
@@ -126,8 +133,8 @@ class Composer(System):
     # ---- the networks
 
     def condition(self, sentence: Tensor, tempo: Tensor, mode: Tensor, ensemble: Tensor) -> Tensor:
-        """(B, 384) unit vectors or NaN for none, (B,), (B,), (B, 129) shares -> prefix rows (B, PREFIX_ROWS, D)."""
-        sentence = torch.where(sentence.isnan(), self.no_sentence, sentence * SENTENCE_WIDTH**0.5)
+        """Unit vectors (B, sentence_width), or NaN for no words; (B,), (B,) and (B, 129) -> prefix (B, PREFIX_ROWS, D)."""
+        sentence = torch.where(sentence.isnan(), self.no_sentence, sentence * self.config.sentence_width**0.5)
         words = self.sentence(sentence).unflatten(-1, (2, self.config.width))
         controls = self.tempo(tempo) + self.mode(mode) + self.ensemble(ensemble)
         return torch.cat([words, controls.unsqueeze(1)], dim=1)
@@ -188,7 +195,10 @@ class Composer(System):
 
     def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
         windows = _similar_windows(_draws(corpus, split), rng, self.config)
-        return window_batch(windows, corpus, rng, self.config.sentence_dropout if split == "train" else 0.0)
+        width, made = self.config.sentence_width, corpus.embeddings
+        if made is not None and made.shape[1] != width:
+            raise RecipeError(f"the corpus has embeddings of width {made.shape[1]}; set sentence_width to that")
+        return window_batch(windows, corpus, rng, width, self.config.sentence_dropout if split == "train" else 0.0)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         nats, rows = self._nats(batch)
@@ -308,7 +318,7 @@ class _Session:
         self.writers, self.rngs = list(writers), rngs  # of the pieces that are not done
         config = composer.config
         given, _ = _grid(request)
-        sentence = np.full(SENTENCE_WIDTH, np.nan) if request.sentence is None else request.sentence
+        sentence = np.full(config.sentence_width, np.nan) if request.sentence is None else request.sentence
         conditions = {
             "sentence": torch.as_tensor(sentence, dtype=torch.float32)[None],
             "tempo": torch.tensor([tempo_class(given.tempo)]),
@@ -429,13 +439,13 @@ def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: Comp
 
 
 def window_batch(
-    windows: list[Window], corpus: Corpus, rng: np.random.Generator, sentence_dropout: float
+    windows: list[Window], corpus: Corpus, rng: np.random.Generator, sentence_width: int, sentence_dropout: float
 ) -> dict[str, Tensor]:
     """Windows as tensors, each with one of its piece's sentences drawn by `rng`, or none with the given probability."""
     count, size = len(windows), max(window.size for window in windows)
     rows = np.zeros((count, size, steps.COLUMNS), np.int64)
     targets = np.full((count, size, len(FIELDS)), -1, np.int64)
-    sentences = np.full((count, SENTENCE_WIDTH), np.nan, np.float32)
+    sentences = np.full((count, sentence_width), np.nan, np.float32)
     keys = [Key.parse(window.piece.key) for window in windows]
     for index, (window, key) in enumerate(zip(windows, keys, strict=True)):
         own_rows, own_targets = rows_and_targets(

@@ -110,7 +110,7 @@ class SentenceEncoder:
 
     @classmethod
     def load(cls, name: str | None = None) -> SentenceEncoder:
-        """The installed encoder, by its name INSTALLED or without one; or any of Hugging Face by name or folder, through
+        """The installed encoder, also by its name INSTALLED; or any of Hugging Face by name or folder, through
         `transformers`. Raises EncoderError."""
         return _installed() if name in (None, INSTALLED) else _hugging_face(str(name))
 
