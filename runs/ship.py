@@ -1,6 +1,6 @@
 """Put the best weights of a run into the package, as half-precision numbers, which halve their size.
 
-    python runs/ship.py RUN
+python runs/ship.py RUN
 """
 
 from __future__ import annotations

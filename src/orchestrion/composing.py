@@ -251,6 +251,7 @@ class _Wish:
         asked: Controls,
         index: int,
         keyed: Score | None = None,
+        given_sha256: str | None = None,
     ) -> Composition:
         """The piece with its record; `keyed`: the part of it that is to be in the key, where that is not all."""
         reading = self.reading
@@ -259,7 +260,8 @@ class _Wish:
         record = {
             "sentence": reading.sentence,
             "request": {"operation": what, "piece": index + 1, "pieces": self.count,
-                        "seed": self.seed, "temperature": self.temperature, "top_p": self.top_p},
+                        "seed": self.seed, "temperature": self.temperature, "top_p": self.top_p,
+                        "given_sha256": given_sha256},
             "understood": [vars(words) for words in reading.understood],
             "not_understood": [vars(words) for words in reading.not_understood],
             "left_to_the_embedding": list(reading.left_to_embedding),
@@ -326,9 +328,10 @@ def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: 
         meter=meters.pop() if len(meters) == 1 else None,
         instruments=given.cells.instruments,
     )
+    digest = hashlib.sha256(given.score.dumps_midi()).hexdigest()
     return [
         wish.composition(
-            request, what, model, joined(given, hole, score), asked, index, keyed=composed_part(score, hole)
+            request, what, model, joined(given, hole, score), asked, index, composed_part(score, hole), digest
         )
         for index, score in enumerate(composed)
     ]

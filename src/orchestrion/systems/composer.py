@@ -133,7 +133,7 @@ class Composer(System):
     # ---- the networks
 
     def condition(self, sentence: Tensor, tempo: Tensor, mode: Tensor, ensemble: Tensor) -> Tensor:
-        """Unit vectors (B, sentence_width), or NaN for no words; (B,), (B,) and (B, 129) -> prefix (B, PREFIX_ROWS, D)."""
+        """Unit vectors (B, sentence_width), NaN for no words; (B,), (B,) and (B, 129) -> prefix (B, PREFIX_ROWS, D)."""
         sentence = torch.where(sentence.isnan(), self.no_sentence, sentence * self.config.sentence_width**0.5)
         words = self.sentence(sentence).unflatten(-1, (2, self.config.width))
         controls = self.tempo(tempo) + self.mode(mode) + self.ensemble(ensemble)

@@ -39,7 +39,7 @@ _ANNOUNCED = (
     r"(?P<name>(?P<first>[a-z]{4,30})(?: (?!(?:and|or|in|with|for|at)\b)[a-z]{1,30})?)(?![a-z])"
 )
 #: Genres with an instrument's name inside ("drum and bass", "synth-pop"): read before the instruments are.
-_GENRES_FIRST = [genre for genre in lexicon.GENRES if re.search(phrases(_NAMES), genre)]
+_GENRES_FIRST = list(filter(re.compile(phrases(_NAMES)).search, lexicon.GENRES))
 
 
 def read_instruments(draft: Draft) -> None:
