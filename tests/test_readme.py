@@ -26,7 +26,7 @@ LINES = [
     if re.search(r"(^|/)orchestrion ", line)
 ]  # fmt: skip
 #: Added to lines that would take minutes as they stand.
-SHORTER = {"train": "--steps 1 --set batch_rows=64 --set context_rows=64 --set validation_batches=1"}
+SHORTER = {"train": "--steps 1 --set batch_rows=192 --set context_rows=192 --set validation_batches=1"}
 
 
 @pytest.fixture
