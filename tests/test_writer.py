@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from conftest import little_song
 from orchestrion.representations.cells import BAR, DURATION, POSITION, TRACK, Cells, bar_starts, decode, encode
 from orchestrion.representations.steps import END, rows_and_targets, shift_to_common_key
-from orchestrion.representations.writer import CellWriter
+from orchestrion.representations.writer import MAX_REST_BARS, MAX_STRIKES, CellWriter
 from orchestrion.sampling import draw
 from orchestrion.theory import COMMON_METERS, DRUMS, Key, Meter
 
@@ -54,6 +54,11 @@ def test_controls_hold_by_construction(
         last = cells.notes[:, BAR] == bars - 1
         assert set(cells.notes[pitched, 3] % 12) <= key.pitch_classes
         assert set(cells.notes[pitched & last, 3] % 12) <= key.triad
+    cells_play = np.zeros((bars, len(instruments)), bool)
+    cells_play[cells.notes[:, BAR], cells.notes[:, TRACK]] = True
+    limit = min(max(bars // 4, 1), MAX_REST_BARS)
+    assert cells_play[: limit // 2 + 1].any(0).all()
+    assert all(cells_play[bar : bar + limit + 1].any(0).all() for bar in range(bars - limit))
     plays = np.bincount(cells.notes[:, BAR], minlength=bars) > 0
     assert plays[0]
     assert (plays[1:] | plays[:-1]).all()  # no two empty bars in a row
@@ -96,6 +101,41 @@ def test_a_context_shows_given_and_written_cells_alone() -> None:
     np.testing.assert_array_equal(rows, expected)
     _, few = writer.context(40)
     assert 0 < len(few) <= 40
+
+
+def test_no_pitch_is_hammered() -> None:
+    nothing = Cells(np.zeros((0, 6), np.int16), (0,), (Meter(4, 4),) * 4, 100.0)
+    writer = CellWriter(nothing, np.ones((4, 1), bool), key=None, shift=0)
+    while not writer.done:
+        free = np.flatnonzero(writer.positions()[:END])
+        free = free[free > writer._position] if writer._count else free
+        if len(free):
+            legal = writer.pitches(int(free[0]))
+            writer.write(int(free[0]), 60 if legal[60] else int(np.flatnonzero(legal)[0]), 0, 8, 0)
+        else:
+            writer.close()
+    pitches = writer.cells().notes[:, 3].tolist()
+    assert pitches == ([60] * MAX_STRIKES + [21]) * (len(pitches) // (MAX_STRIKES + 1)) + [60] * (
+        len(pitches) % (MAX_STRIKES + 1)
+    )
+
+
+def test_a_track_that_rests_around_the_hole_may_rest_in_it() -> None:
+    cells = encode(little_song(5, bars=12))
+    cells = Cells(
+        cells.notes[(cells.notes[:, TRACK] != 1) | (cells.notes[:, BAR] > 10)], *list(vars(cells).values())[1:]
+    )
+    hole = np.zeros((12, 3), bool)
+    hole[4:6] = True
+    writer = CellWriter(cells, hole, key=None, shift=0)
+    while not writer.done:
+        if writer.positions()[END]:
+            writer.close()
+        else:
+            writer.write(0, int(np.flatnonzero(writer.pitches(0))[0]), 3, 8, 0)
+    written = writer.cells().notes
+    written = written[(written[:, BAR] >= 4) & (written[:, BAR] < 6)]
+    assert set(written[:, TRACK]) == {0, 2}
 
 
 def test_nothing_reaches_beyond_the_last_bar() -> None:

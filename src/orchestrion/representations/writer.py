@@ -1,8 +1,9 @@
 """Writes cells note by note and says at each field what may come next, so that what is written holds what was asked.
 
-Held by construction: instruments (every track plays), number of bars (the last one sounds, nothing reaches beyond),
-meter (positions lie within their bar), key where it is strict (pitched tracks stay in the scale, and a piece composed
-to its end closes on the tonic triad), notes in order and never one pitch twice at once, no two empty bars in a row.
+Held by construction: instruments (every track plays, and rests for a few bars at most), number of bars (the last one
+sounds, nothing reaches beyond), meter (positions lie within their bar), key where it is strict (pitched tracks stay in
+the scale, and a piece composed to its end closes on the tonic triad), notes in order and never one pitch twice at once,
+no two empty bars in a row, no single pitch hammered.
 Masks are over the codes of `representations.steps.FIELDS`.
 """
 
@@ -49,6 +50,8 @@ from orchestrion.theory import DRUMS, Key, pitch_range
 
 MAX_CELL_NOTES = 96
 MAX_CHORD_NOTES = 10
+MAX_REST_BARS = 4
+MAX_STRIKES = 16
 _DURATION_CODES = np.arange(MAX_DURATION)
 
 
@@ -76,13 +79,30 @@ class CellWriter:
         self._bar_plays = np.bincount(kept[:, BAR], minlength=bars) > 0
         self._track_plays = np.bincount(kept[:, TRACK], minlength=tracks) > 0
         self._sounds_until = np.zeros((tracks, PITCH_CODES), np.int64)
+        self._struck = [(-1, 0)] * tracks  # the code that a pitched track struck last, alone, and how often in a row
         self._playable = np.stack([self._codes(track, key.pitch_classes if key else None) for track in range(tracks)])
         self._closing = self._playable
         if key is not None:
             self._closing = np.stack([self._codes(track, key.triad) for track in range(tracks)])
+        self._longest_rest = self._rest_limits()
+        self._rest = self._longest_rest - self._longest_rest // 2  # a track enters after half of its longest rest
         self._written: list[list[int]] = []
         self.cell = 0  # place in the order; len(order) once all is written
         self._open()
+
+    def _rest_limits(self) -> np.ndarray:
+        """(K,) int64: how many cells of a track may be empty in a row: a quarter of those to compose, 1 to
+        MAX_REST_BARS; without limit for a track that rests in all given bars so near to the hole."""
+        bars, tracks = self.hole.shape
+        limits = np.clip(self.hole.sum(0) // 4, 1, MAX_REST_BARS)
+        reach = np.ones(2 * MAX_REST_BARS + 1)
+        for track in range(tracks):
+            near = np.convolve(self.hole[:, track], reach, "full")[MAX_REST_BARS : MAX_REST_BARS + bars] > 0
+            near &= ~self.hole[:, track]
+            plays = self.given.notes[self.given.notes[:, TRACK] == track, BAR]
+            if near.any() and not near[plays].any():
+                limits[track] = bars
+        return limits
 
     def _codes(self, track: int, pitch_classes: frozenset[int] | None) -> np.ndarray:
         instrument = self.given.instruments[track]
@@ -120,7 +140,8 @@ class CellWriter:
         silent = not self._bar_plays[self._bar] and self._last_of_bar[self.cell]
         at_edge = self._bar == 0 or last_bar or not self._bar_plays[self._bar - 1]
         track_waits = not self._track_plays[self._track] and self._last_of_track[self.cell]
-        self._must_play = bool((silent and at_edge) or track_waits)
+        rested = self._rest[self._track] >= self._longest_rest[self._track]
+        self._must_play = bool((silent and at_edge) or track_waits or rested)
         row = np.zeros(COLUMNS, np.int64)
         row[KIND], row[INSTRUMENT], row[SLOT] = OPENING, self.given.instruments[self._track], self._slots[self._track]
         row[BARS_BEFORE] = min(self._bar, NEAR_BARS - 1)
@@ -151,8 +172,13 @@ class CellWriter:
         legal = self._legal_pitches & (self._sounds_until[self._track] <= onset)
         if self._count and position == self._position:
             legal[: self._code + 1] = False
-        elif not legal.any():  # every pitch still sounds: one of them is struck again and cuts the earlier note
+            return legal
+        struck, times = self._struck[self._track]
+        if times >= MAX_STRIKES and self._legal_pitches.sum() > 1:
+            legal[struck] = False
+        if not legal.any():  # every other pitch still sounds: one is struck again and cuts the earlier note
             legal = self._legal_pitches.copy()
+            legal[struck] &= times < MAX_STRIKES or legal.sum() == 1
         return legal
 
     def durations(self, position: int) -> np.ndarray:
@@ -167,6 +193,9 @@ class CellWriter:
         if self.drums:
             duration = min(DRUM_DURATION, self._bar_steps - position)
         self._chord = self._chord + 1 if position == self._position and self._count else 1
+        struck, times = self._struck[self._track]
+        alone = self._chord == 1 and not self.drums
+        self._struck[self._track] = (code, times + 1 if code == struck else 1) if alone else (-1, 0)
         self._position, self._code, self._count = position, code, self._count + 1
         self._sounds_until[self._track, code] = onset + duration
         pitch = code - (128 if self.drums else self.shift)
@@ -179,8 +208,10 @@ class CellWriter:
 
     def close(self) -> None:
         """End the current cell and open the next."""
+        self._rest[self._track] += 1
         if self._count:
             self._bar_plays[self._bar] = self._track_plays[self._track] = True
+            self._rest[self._track] = 0
         self.cell += 1
         self._open()
 
