@@ -32,10 +32,11 @@ def run(corpus_folder: Path, recipe_name: str, threads: int, precision: str, ste
     import torch
 
     from orchestrion.corpus.store import open_corpus
+    from orchestrion.processes import Processes
     from orchestrion.registry import recipe
     from orchestrion.system import Batch
     from orchestrion.systems.composer import Composer
-    from orchestrion.train import Processes, _precision, _step
+    from orchestrion.train import _precision, _step
 
     torch.set_num_threads(threads)
     torch.manual_seed(seed)

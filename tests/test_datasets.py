@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.corpus.dataset import SPLIT_NAMES, Item, recognise, unpack
-from orchestrion.corpus.datasets import DATASETS
+from orchestrion.corpus.dataset import SPLIT_NAMES, Item, unpack
+from orchestrion.corpus.datasets import DATASETS, recognise
 from orchestrion.corpus.datasets.folder import Folder
 from orchestrion.corpus.datasets.pop909 import Pop909
 from orchestrion.corpus.store import SPLITS, CorpusError
+from orchestrion.score import ScoreError
 from orchestrion.score.bars import bars, instrument, tempo
-from orchestrion.score.files import ScoreError
 from orchestrion.theory import DRUMS
 
 Notes = Sequence[tuple[int, int, int]]  # (onset in ticks, length in ticks, pitch)

@@ -21,7 +21,7 @@ FLOORS = [
     {"systems"},
     {"registry", "catalogue"},
     {"checkpoint"},
-    {"measured", "given"},
+    {"measured", "given", "runs", "processes"},
     {"train", "composing"},
     {"cli", "__main__"},
 ]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
+from orchestrion.score import ScoreError
 from orchestrion.score.bars import Bar, bars, instrument, tempo
-from orchestrion.score.files import ScoreError
 from orchestrion.theory import DRUMS, Meter
 
 

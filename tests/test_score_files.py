@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symusic import ControlChange, KeySignature, Note, Score, Tempo, TimeSignature, Track
 
+from orchestrion.score import ScoreError
 from orchestrion.score.bars import bars, tempo
-from orchestrion.score.files import Limits, ScoreError, read, write_midi, write_musicxml
+from orchestrion.score.files import Limits, read, write_midi, write_musicxml
 from orchestrion.theory import Meter
+from orchestrion.writing import WritingError
 
 NOTE = b"\x00\x90\x3c\x40\x60\x80\x3c\x40"  # middle C, 96 ticks
 END = b"\x00\xff\x2f\x00"
@@ -220,14 +222,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(ScoreError, match="No space left"):
+    with pytest.raises(WritingError, match="No space left"):
         write_midi(band(1), path)
     assert path.read_bytes() == b"the old file"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_writing_to_a_missing_folder_is_a_score_error(tmp_path: Path) -> None:
-    with pytest.raises(ScoreError, match="cannot write"):
+def test_writing_to_a_missing_folder_is_a_writing_error(tmp_path: Path) -> None:
+    with pytest.raises(WritingError, match="cannot write"):
         write_midi(band(1), tmp_path / "none" / "a.mid")
 
 

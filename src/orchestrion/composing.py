@@ -25,10 +25,9 @@ from symusic import Score
 import orchestrion
 from orchestrion import checkpoint
 from orchestrion.errors import UserError
-from orchestrion.given import Given, composed_part, joined
+from orchestrion.given import Given, bound, composed_part, joined, key_around
 from orchestrion.measured import check_controls
-from orchestrion.representations.cells import Cells, CellsError, instrument_order
-from orchestrion.score.analysis import estimate_key
+from orchestrion.representations.cells import CellsError, instrument_order
 from orchestrion.score.bars import bars as bars_of
 from orchestrion.score.edit import slice_bars
 from orchestrion.score.files import write_midi, write_musicxml
@@ -38,14 +37,13 @@ from orchestrion.text.controls import (
     ControlsError,
     NotUnderstood,
     Reading,
-    Understood,
     merge,
     read_controls,
 )
 from orchestrion.text.encoder import SentenceEncoder
 from orchestrion.text.reading import MAX_BARS, value_text
 from orchestrion.text.weighing import TYPICAL_TEMPO
-from orchestrion.theory import DRUMS, PROGRAM_NAMES, Key, Meter, family, instrument_name
+from orchestrion.theory import Key, Meter, instrument_name
 from orchestrion.writing import replace_file
 
 BUNDLED = Path(__file__).parent / "weights" / "composer"
@@ -316,8 +314,8 @@ def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
 
 def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: bool = False) -> list[Composition]:
     """Compose the hole and put it into the music given, of which not a note changes."""
-    wish = replace(wish, reading=_bound(wish.reading, given.cells, keeps_bars))
-    key, strict = _key_around(wish.reading, given.score)
+    wish = replace(wish, reading=bound(wish.reading, given.cells, keeps_bars))
+    key, strict = key_around(wish.reading, given.score)
     request = Request(key=key, strict_key=strict, given=given.cells, hole=hole)
     model, composed = wish.generate(request)
     meters, tempi = set(given.cells.meters), {tempo.qpm for tempo in given.score.tempos}
@@ -335,55 +333,6 @@ def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: 
         )
         for index, score in enumerate(composed)
     ]
-
-
-def _bound(reading: Reading, given: Cells, keeps_bars: bool) -> Reading:
-    """The reading where the music given decides: words for something else are not understood, and told why."""
-    families = {family(program) for program in given.instruments}
-    meters = dict.fromkeys(meter.name for meter in given.meters)
-    holds = {
-        "tempo": value_text(given.tempo),
-        "meter": ", ".join(meters),
-        "instruments": value_text(tuple(dict.fromkeys(given.instruments))),
-    }
-    if keeps_bars:
-        holds["bars"] = str(len(given.meters))
-
-    def fits(words: Understood) -> bool:
-        if words.control == "instruments":
-            return {family(program) for program in _programs(words.value)} <= families
-        if words.control == "without":
-            return not {family(program) for program in _programs(words.value)} & families
-        return words.value == holds.get(words.control, words.value)
-
-    understood, refused = [], list(reading.not_understood)
-    for words in reading.understood:
-        if words.overruled_by or fits(words):
-            understood.append(words)
-        elif words.strength == "suggested":
-            understood.append(replace(words, overruled_by="the music given"))
-        else:
-            kept = holds.get(words.control) or holds["instruments"]
-            control = "instruments" if words.control == "without" else words.control
-            said = f"{words.words} {words.value}" if words.strength == "option" else words.words
-            refused.append(NotUnderstood(said, f"the music given keeps its {control}: {kept}"))
-    return replace(reading, understood=tuple(understood), not_understood=tuple(refused))
-
-
-def _programs(names: str) -> list[int]:
-    """The instruments behind the text that `value_text` makes of them."""
-    known = [*PROGRAM_NAMES, instrument_name(DRUMS)]
-    return [known.index(name) for name in names.split(", ") if name]
-
-
-def _key_around(reading: Reading, given: Score) -> tuple[Key, bool]:
-    """The key to compose in and whether it was asked for: a mode alone is on the tonic of the music given."""
-    if reading.controls.key is not None:
-        return reading.controls.key, True
-    key = estimate_key(given)[0]
-    modes = [words.value for words in reading.understood
-             if words.control == "mode" and words.strength != "suggested" and not words.overruled_by]  # fmt: skip
-    return (Key(key.tonic, modes[0]), True) if modes else (key, False)
 
 
 @contextmanager

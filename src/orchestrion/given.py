@@ -1,4 +1,5 @@
-"""Music that is given: as cells, with more bars and tracks, and joined with what was composed around it.
+"""Music that is given: as cells, with more bars and tracks, joined with what was composed around it; and what of a
+sentence it leaves open.
 
 Shapes: M bars, K tracks of the cells; a hole is (M, K) bool, True where to compose.
 """
@@ -6,19 +7,21 @@ Shapes: M bars, K tracks of the cells; a hole is (M, K) bool, True where to comp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from symusic import Score, Track
 
 from orchestrion.errors import UserError
 from orchestrion.representations.cells import TRACK, Cells, encode_tracks, instrument_order
+from orchestrion.score.analysis import estimate_key
 from orchestrion.score.bars import bars as bars_of
 from orchestrion.score.bars import instrument
 from orchestrion.score.edit import notes_of, replace_cells
 from orchestrion.score.pedal import apply_sustain
-from orchestrion.text.controls import parse_instruments
-from orchestrion.theory import DRUMS, family, instrument_name
+from orchestrion.text.controls import NotUnderstood, Reading, Understood, parse_instruments
+from orchestrion.text.reading import value_text
+from orchestrion.theory import DRUMS, PROGRAM_NAMES, Key, family, instrument_name
 
 
 class GivenError(UserError):
@@ -103,3 +106,52 @@ def joined(given: Given, hole: np.ndarray, composed: Score) -> Score:
         span = int(composed_bars[0]) + 1, int(composed_bars[-1]) + 1
         result = replace_cells(result, composed, span, {source: place})
     return result
+
+
+def bound(reading: Reading, given: Cells, keeps_bars: bool) -> Reading:
+    """The reading where the music given decides: words for something else are not understood, and told why."""
+    families = {family(program) for program in given.instruments}
+    meters = dict.fromkeys(meter.name for meter in given.meters)
+    holds = {
+        "tempo": value_text(given.tempo),
+        "meter": ", ".join(meters),
+        "instruments": value_text(tuple(dict.fromkeys(given.instruments))),
+    }
+    if keeps_bars:
+        holds["bars"] = str(len(given.meters))
+
+    def fits(words: Understood) -> bool:
+        if words.control == "instruments":
+            return {family(program) for program in _programs(words.value)} <= families
+        if words.control == "without":
+            return not {family(program) for program in _programs(words.value)} & families
+        return words.value == holds.get(words.control, words.value)
+
+    understood, refused = [], list(reading.not_understood)
+    for words in reading.understood:
+        if words.overruled_by or fits(words):
+            understood.append(words)
+        elif words.strength == "suggested":
+            understood.append(replace(words, overruled_by="the music given"))
+        else:
+            kept = holds.get(words.control) or holds["instruments"]
+            control = "instruments" if words.control == "without" else words.control
+            said = f"{words.words} {words.value}" if words.strength == "option" else words.words
+            refused.append(NotUnderstood(said, f"the music given keeps its {control}: {kept}"))
+    return replace(reading, understood=tuple(understood), not_understood=tuple(refused))
+
+
+def _programs(names: str) -> list[int]:
+    """The instruments behind the text that `value_text` makes of them."""
+    known = [*PROGRAM_NAMES, instrument_name(DRUMS)]
+    return [known.index(name) for name in names.split(", ") if name]
+
+
+def key_around(reading: Reading, given: Score) -> tuple[Key, bool]:
+    """The key to compose in and whether it was asked for: a mode alone is on the tonic of the music given."""
+    if reading.controls.key is not None:
+        return reading.controls.key, True
+    key = estimate_key(given)[0]
+    modes = [words.value for words in reading.understood
+             if words.control == "mode" and words.strength != "suggested" and not words.overruled_by]  # fmt: skip
+    return (Key(key.tonic, modes[0]), True) if modes else (key, False)

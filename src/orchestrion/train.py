@@ -1,11 +1,5 @@
 """The one training loop: any system on any corpus, on one process or several, that goes on where it was stopped.
 
-A run is a folder:
-    run.json            system, recipe, config, training, seed and corpus: all that decides the result
-    checkpoints/STEP/   the last and the best checkpoint
-    history.jsonl       a row a step: training loss and, where it was measured, validation figures
-    loss.png            the curve so far
-    tensorboard/        the same for TensorBoard
 Batch m of step s is drawn from the seeds (seed, s, m) alone, so that a run resumed, or spread over processes, sees the
 same music. Gradients of `accumulate` batches, over all processes, make one step.
 """
@@ -13,11 +7,8 @@ same music. Gradients of `accumulate` batches, over all processes, make one step
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -27,23 +18,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 from torch import Tensor
 from torch.optim import Optimizer
 
 from orchestrion import checkpoint
 from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
-from orchestrion.nn.sharding import clip_gradients, is_part, part_of, shard
+from orchestrion.nn.sharding import clip_gradients
+from orchestrion.nn.stepping import bf16_is_fast
+from orchestrion.processes import Processes
 from orchestrion.registry import system_class
+from orchestrion.runs import Log, TrainingError, claim, drop_earlier, last_checkpoint
 from orchestrion.system import Batch, Recipe, System, Training
-from orchestrion.writing import replace_file
 
 VALIDATION_SEED = 2**31
-
-
-class TrainingError(UserError):
-    """Training that cannot start or go on; the message says why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,63 +46,6 @@ class Progress:
     validation: dict[str, float]
     seconds: float
     seconds_left: float
-
-
-class Processes:
-    """This process among those that `torchrun` started; alone where it did not."""
-
-    def __init__(self) -> None:
-        self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
-        cuda = torch.cuda.is_available()
-        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-
-    def meet(self) -> None:
-        """Wait for the others; what can be seen to be wrong beforehand is."""
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
-        if self.count > 1:
-            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-
-    def shard(self, system: System, whole: dict[str, Optimizer]) -> dict[str, Optimizer]:
-        """Split the networks of a system over all processes; returns optimizers of the parts that stand as `whole`."""
-        shard(system)
-        optimizers = system.optimizers()
-        for name, optimizer in optimizers.items():
-            there = whole[name]
-            for new, old in zip(optimizer.param_groups, there.param_groups, strict=True):
-                new.update({key: value for key, value in old.items() if key != "params"})
-                for part, parameter in zip(new["params"], old["params"], strict=True):
-                    optimizer.state[part] = {
-                        key: part_of(value, part) if value.shape == part.shape else value
-                        for key, value in there.state[parameter].items()
-                    }
-        return optimizers
-
-    def sum_gradients(self, optimizer: Optimizer, batches: int) -> None:
-        """Add up the gradients of all processes, where they are not parts of sums, and divide by the batches."""
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        own = [gradient for gradient in gradients if not is_part(gradient)]
-        if self.count > 1 and own:
-            flat = torch.cat([gradient.flatten() for gradient in own])
-            distributed.all_reduce(flat)
-            for gradient, part in zip(own, flat.split([g.numel() for g in own]), strict=True):
-                gradient.copy_(part.view_as(gradient))
-        if batches > 1:
-            for gradient in gradients:
-                gradient.div_(batches)
-
-    def sum_numbers(self, numbers: list[float]) -> list[float]:
-        if self.count == 1:
-            return numbers
-        total = torch.tensor(numbers, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(total)
-        return [float(number) for number in total]
-
-    def leave(self) -> None:
-        if self.count > 1:
-            distributed.barrier()  # gloo aborts at exit where one process leaves early
-            distributed.destroy_process_group()
 
 
 def train(
@@ -143,10 +73,10 @@ def train(
         if not corpus.pieces(split):
             raise TrainingError(f"the corpus has no piece in its {split} split; give it more music")
     if processes.rank == 0:
-        _claim(out, name, recipe, corpus, seed)
+        claim(out, name, recipe, corpus, seed)
         checkpoint.clear_rests(out / "checkpoints")
     processes.meet()
-    last = _last_checkpoint(out)
+    last = last_checkpoint(out)
     if last is None:
         torch.manual_seed(seed)
         system, step, best = system_class(name)(recipe.config), 0, float("inf")
@@ -162,7 +92,7 @@ def train(
     precision = _precision(training, processes.device)
 
     begun, started = step, monotonic()
-    with _Ahead(system, corpus, training, seed, processes) as ahead, _Log(out, step, first) as log:
+    with _Ahead(system, corpus, training, seed, processes) as ahead, Log(out, step, first) as log:
         while step < training.steps:
             system.train()
             _set_rates(optimizers, training, step)
@@ -184,7 +114,7 @@ def train(
                 log.flush()
                 save(out / "checkpoints" / str(step), optimizers=optimizers, step=step, best=best)
                 if first:
-                    _drop_earlier(out, step)
+                    drop_earlier(out, step)
             if told is not None and first:
                 seconds = monotonic() - started
                 left = seconds / (step - begun) * (training.steps - step)
@@ -288,13 +218,9 @@ def _set_rates(optimizers: dict[str, Optimizer], training: Training, step: int) 
 
 
 def _precision(training: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_computes_bf16()
+    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else bf16_is_fast()
     enabled = training.precision == "bf16" and able
     return lambda: torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-
-def _cpu_computes_bf16() -> bool:
-    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
@@ -306,88 +232,3 @@ def _move(system: System, optimizers: dict[str, Optimizer], device: torch.device
     for optimizer in optimizers.values():
         for state in optimizer.state.values():
             state.update({key: value.to(device) for key, value in state.items() if isinstance(value, Tensor)})
-
-
-# ---- the run folder
-
-
-def _claim(out: Path, name: str, recipe: Recipe, corpus: Corpus, seed: int) -> None:
-    """Write run.json, or see that the one there is of the same run. The steps may change, and whether it is sharded."""
-    training = dataclasses.asdict(recipe.training)
-    wanted: dict[str, Any] = {
-        "system": name,
-        "config": dataclasses.asdict(recipe.config),
-        "training": training,
-        "seed": seed,
-        "corpus": corpus.info()["fingerprint"],
-    }
-    text = json.dumps(wanted, indent=1) + "\n"
-    wanted = json.loads(text)  # as what is read: without tuples
-    path = out / "run.json"
-    if path.exists():
-        there = json.loads(path.read_text())
-        changed = [key for key in wanted if key != "training" and there.get(key) != wanted[key]]
-        fixed = training.keys() - {"steps", "shard"}
-        changed += sorted(key for key in fixed if there["training"].get(key) != training[key])
-        if changed:
-            raise TrainingError(
-                f"{out} holds a run with another {', '.join(changed)}; choose another folder or delete it"
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    replace_file(path, text)
-
-
-def _last_checkpoint(out: Path) -> Path | None:
-    steps = sorted(int(folder.name) for folder in (out / "checkpoints").glob("[0-9]*"))
-    return out / "checkpoints" / str(steps[-1]) if steps else None
-
-
-def _drop_earlier(out: Path, step: int) -> None:
-    for old in (out / "checkpoints").glob("[0-9]*"):
-        if int(old.name) < step:
-            shutil.rmtree(old)
-
-
-class _Log:
-    """history.jsonl, the curve and TensorBoard; rows after the checkpoint that a run goes on from are dropped.
-
-    Only the first process writes.
-    """
-
-    def __init__(self, out: Path, step: int, write: bool) -> None:
-        from tensorboardX import SummaryWriter
-
-        self.out, self.path = out, out / "history.jsonl"
-        self.rows: list[dict[str, Any]] = [row for row in _rows(self.path) if row["step"] <= step]
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1, write_to_disk=write)
-        self.write = write
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.board.close()
-
-    def add(self, step: int, losses: dict[str, float], validation: dict[str, float]) -> None:
-        self.rows.append({"step": step, **{f"train/{k}": v for k, v in losses.items()},
-                          **{f"validation/{k}": v for k, v in validation.items()}})  # fmt: skip
-        for key, value in self.rows[-1].items():
-            if key != "step":
-                self.board.add_scalar(key, value, step)
-
-    def flush(self) -> None:
-        self.board.flush()
-        if self.write:
-            replace_file(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
-
-    def draw(self) -> None:
-        from orchestrion.render.picture import write_loss_curve
-
-        if self.write:
-            write_loss_curve(self.rows, self.out / "loss.png")
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        for line in path.read_text().splitlines():
-            yield json.loads(line)

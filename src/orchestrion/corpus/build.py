@@ -28,7 +28,8 @@ import symusic
 
 import orchestrion
 from orchestrion.corpus.convert import Filters, LeftOut, convert
-from orchestrion.corpus.dataset import Dataset, Item, recognise, unpack
+from orchestrion.corpus.dataset import Dataset, Item, unpack
+from orchestrion.corpus.datasets import recognise
 from orchestrion.corpus.merge import Converted, write_corpus
 from orchestrion.corpus.store import SPLITS, Corpus, CorpusError, open_corpus
 from orchestrion.writing import replace_file

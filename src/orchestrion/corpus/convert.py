@@ -14,8 +14,8 @@ import numpy as np
 from orchestrion.corpus.captions import captions, facts_of
 from orchestrion.corpus.dataset import Dataset, Item
 from orchestrion.representations.cells import BAR, MAX_TRACKS, PITCH, POSITION, TRACK, Cells, CellsError, encode
+from orchestrion.score import ScoreError
 from orchestrion.score.analysis import estimate_key
-from orchestrion.score.files import ScoreError
 from orchestrion.score.pedal import apply_sustain
 from orchestrion.theory import Key, Meter
 

@@ -1,7 +1,7 @@
 """What a dataset is: its terms and defects in words, its items, and how one of them becomes a Score.
 
 A dataset lies as its source shipped it, a folder with archives and tables; `unpack` makes one plain folder of that, its
-root, and `recognise` finds who can read it. Datasets hold no state, so that workers can be sent them.
+root, and `datasets.recognise` finds who can read it. Datasets hold no state, so that workers can be sent them.
 """
 
 from __future__ import annotations
@@ -73,17 +73,11 @@ class Dataset(ABC):
         """The piece, bars and beats on the grid. Raises score.files.ScoreError where it cannot be used."""
 
 
-def recognise(directory: str | Path) -> Dataset:
-    """Who reads the folder: the first of `corpus.datasets` that knows it by its files, else any folder of music."""
-    from orchestrion.corpus.datasets import DATASETS
-
-    return next(dataset for dataset in DATASETS if dataset.recognises(Path(directory)))
-
-
 def read_item(root: Path, item: Item) -> Score:
     """The file of an item as it is, if it has bars. Raises score.files.ScoreError."""
+    from orchestrion.score import ScoreError
     from orchestrion.score.bars import bars
-    from orchestrion.score.files import ScoreError, read
+    from orchestrion.score.files import read
 
     score = read(root / item.path)
     try:

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from symusic import Score, Track
 
+from orchestrion.score import ScoreError
 from orchestrion.score.extent import DEFAULT_TEMPO, last_end
-from orchestrion.score.files import ScoreError
 from orchestrion.theory import DRUMS, Meter
 
 MAX_BARS = 100_000

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from symusic import ControlChange, Score, Tempo, TimeSignature
 
+from orchestrion.score import ScoreError
 from orchestrion.score.analysis import note_columns
 from orchestrion.score.edit import notes_of
 from orchestrion.score.extent import seconds_at
-from orchestrion.score.files import ScoreError
 
 TICKS_PER_QUARTER = 480
 BEATS_PER_BAR = 4

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from symusic import Note, Score, Track
 
+from orchestrion.score import ScoreError
 from orchestrion.score.bars import Bar, bars, bars_through
-from orchestrion.score.files import ScoreError
 
 
 def slice_bars(score: Score, first: int, last: int) -> Score:

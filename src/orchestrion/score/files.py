@@ -9,17 +9,13 @@ from pathlib import Path
 
 from symusic import Score
 
-from orchestrion.errors import UserError
+from orchestrion.score import ScoreError
 from orchestrion.score.extent import last_end, length_seconds
 from orchestrion.score.midi_channels import rechannel
 from orchestrion.writing import replace_file
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
-
-
-class ScoreError(UserError):
-    """A file or Score that cannot be used; the message says in one line which, why, and what was expected."""
 
 
 @dataclass(frozen=True)

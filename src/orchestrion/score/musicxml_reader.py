@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.score.files import ScoreError
+from orchestrion.score import ScoreError
 
 TICKS_PER_QUARTER = 480
 VELOCITY = 80  # of every note

@@ -14,8 +14,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from symusic import Score, Track
 
+from orchestrion.score import ScoreError
 from orchestrion.score.bars import Bar, bars, instrument
-from orchestrion.score.files import ScoreError
 from orchestrion.theory import DRUMS, instrument_name
 
 DIVISIONS = 24  # a quarter note: exact for 32nds and for triplets of 16ths

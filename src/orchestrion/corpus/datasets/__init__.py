@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from orchestrion.corpus.dataset import Dataset
 from orchestrion.corpus.datasets.asap import Asap
 from orchestrion.corpus.datasets.band import Band
@@ -13,3 +15,8 @@ from orchestrion.corpus.datasets.jsb import Jsb
 from orchestrion.corpus.datasets.pop909 import Pop909
 
 DATASETS: tuple[Dataset, ...] = (Band(), Pop909(), Commu(), Emopia(), Groove(), Jsb(), Asap(), Folder())
+
+
+def recognise(directory: str | Path) -> Dataset:
+    """Who reads the folder: the first of DATASETS that knows it by its files, else any folder of music."""
+    return next(dataset for dataset in DATASETS if dataset.recognises(Path(directory)))

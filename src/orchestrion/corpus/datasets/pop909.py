@@ -49,7 +49,8 @@ class Pop909(Dataset):
         return items
 
     def load(self, root: Path, item: Item) -> Score:
-        from orchestrion.score.files import ScoreError, read
+        from orchestrion.score import ScoreError
+        from orchestrion.score.files import read
 
         score = read_item(root, item)
         try:  # one of the files has a blank in its name
