@@ -69,7 +69,7 @@ RECIPES = {
         ComposerConfig(width=32, layers=2, heads=2, inner_width=32, context_rows=256, batch_rows=512),
         Training(steps=20, warm_up_steps=2, validate_every=10, validation_batches=1, save_every=5),
     ),
-    "small": Recipe(ComposerConfig(), Training(steps=3000)),
+    "small": Recipe(ComposerConfig(), Training(steps=3600)),
     "large": Recipe(
         ComposerConfig(width=512, layers=12, heads=8, inner_width=512, context_rows=2048, batch_rows=65536,
                        dropout=0.1, matrix_rate=0.01, rate=1.5e-3),
