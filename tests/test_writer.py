@@ -115,7 +115,7 @@ def test_no_pitch_is_hammered() -> None:
         else:
             writer.close()
     pitches = writer.cells().notes[:, 3].tolist()
-    assert pitches == ([60] * MAX_STRIKES + [21]) * (len(pitches) // (MAX_STRIKES + 1)) + [60] * (
+    assert pitches == ([60] * MAX_STRIKES + [24]) * (len(pitches) // (MAX_STRIKES + 1)) + [60] * (
         len(pitches) % (MAX_STRIKES + 1)
     )
 

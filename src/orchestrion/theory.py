@@ -144,7 +144,7 @@ def instrument_name(instrument: int) -> str:
 
 #: Lowest and highest sounding pitch that an instrument's written music commonly uses, by program; see `pitch_range`.
 _RANGES = {
-    **{p: (21, 108) for p in range(0, 8)}, **{p: (48, 108) for p in range(8, 16)}, 13: (60, 108), 15: (45, 96),
+    **{p: (24, 96) for p in range(0, 8)}, **{p: (48, 108) for p in range(8, 16)}, 13: (60, 108), 15: (45, 96),
     **{p: (36, 96) for p in range(16, 24)}, **{p: (38, 88) for p in range(24, 32)},
     **{p: (24, 57) for p in range(32, 40)},
     40: (55, 103), 41: (48, 91), 42: (36, 81), 43: (24, 67), 44: (36, 96), 45: (36, 96), 46: (24, 103), 47: (36, 60),
