@@ -1,22 +1,26 @@
-"""Writes docs/results.md from bench/results/*.json.
+"""Writes docs/results.md, and the figures of the model card, from bench/results/*.json.
 
     python bench/tables.py [--check]
 
---check writes nothing and fails where the page is not what the results say.
+--check writes nothing and fails where they are not what the results say.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from record import BENCH, RESULTS
 
+from orchestrion.writing import replace_file
+
 PAGE = BENCH.parent / "docs" / "results.md"
+CARD = BENCH.parent / "src" / "orchestrion" / "weights" / "composer" / "MODEL_CARD.md"
+CARD_RESULTS = ("composer_likelihood", "music")
+OPENING, CLOSING = "<!-- figures -->", "<!-- /figures -->"
 HEAD = """# Results
 
 Written by `python bench/tables.py` from `bench/results/*.json`; do not edit. Brackets hold 95 % intervals.
@@ -83,19 +87,24 @@ def _sentence(data: Any) -> str:
     return ", ".join(f"{key} {value}" for key, value in data.items()) if isinstance(data, Mapping) else str(data)
 
 
+def card(text: str, results: list[dict[str, Any]]) -> str:
+    """The model card with the tables of the bundled composer between its markers, one heading level lower."""
+    head, _, rest = text.partition(OPENING)
+    _, _, tail = rest.partition(CLOSING)
+    told = [section(result).replace("## ", "### ") for result in results if result["name"] in CARD_RESULTS]
+    return "\n".join([head + OPENING, "", *told, CLOSING + tail])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail where the page is not up to date")
+    parser.add_argument("--check", action="store_true", help="fail where a page is not up to date")
     options = parser.parse_args()
-    text = page([json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")])
-    if options.check:
-        if not PAGE.exists() or PAGE.read_text("utf-8") != text:
-            sys.exit("docs/results.md is not what bench/results says; run `python bench/tables.py`")
-        return
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    partial = PAGE.with_name(f".{PAGE.name}.partial")
-    partial.write_text(text, "utf-8")
-    os.replace(partial, PAGE)
+    results = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    for target, text in ((PAGE, page(results)), (CARD, card(CARD.read_text("utf-8"), results))):
+        if not options.check:
+            replace_file(target, text)
+        elif not target.exists() or target.read_text("utf-8") != text:
+            sys.exit(f"{target.name} is not what bench/results says; run `python bench/tables.py`")
 
 
 if __name__ == "__main__":
