@@ -41,6 +41,7 @@ from orchestrion.text.controls import (
     read_controls,
 )
 from orchestrion.text.encoder import SentenceEncoder
+from orchestrion.text.leaning import read_leaning
 from orchestrion.text.reading import MAX_BARS, value_text
 from orchestrion.text.weighing import TYPICAL_TEMPO
 from orchestrion.theory import Key, Meter, instrument_name
@@ -229,7 +230,9 @@ class _Wish:
             raise ComposeError(f"seed {self.seed} is below 0; ask for a whole number from 0")
         model = self.model or load()
         with _one_thread():
-            request = replace(request, count=self.count, sentence=self._embedding(model), temperature=self.temperature,
+            leaning, _ = read_leaning(self.reading.sentence)
+            request = replace(request, count=self.count, sentence=self._embedding(model), leaning=leaning,
+                              temperature=self.temperature,
                               top_p=self.top_p, progress=self.progress)  # fmt: skip
             return model, model.system.generate(request, np.random.default_rng(self.seed))
 
@@ -260,7 +263,7 @@ class _Wish:
             "request": {"operation": what, "piece": index + 1, "pieces": self.count,
                         "seed": self.seed, "temperature": self.temperature, "top_p": self.top_p,
                         "given_sha256": given_sha256},
-            "understood": [vars(words) for words in reading.understood],
+            "understood": [vars(words) for words in (*reading.understood, *read_leaning(reading.sentence)[1])],
             "not_understood": [vars(words) for words in reading.not_understood],
             "left_to_the_embedding": list(reading.left_to_embedding),
             "plan": {"bars": len(bars_of(score)), "tempo": asked.tempo, "key": request.key.name,

@@ -19,10 +19,11 @@ from torch.optim import Optimizer
 from orchestrion.corpus.store import Corpus
 from orchestrion.errors import UserError
 from orchestrion.representations.cells import Cells
+from orchestrion.text.leaning import Leaning
 from orchestrion.theory import Key, Meter
 
 Batch = Mapping[str, Tensor]
-_COMMON_TIME, _C_MAJOR = Meter(4, 4), Key(0, "major")
+_COMMON_TIME, _C_MAJOR, _AS_LEARNED = Meter(4, 4), Key(0, "major"), Leaning()
 
 
 class RecipeError(UserError):
@@ -37,6 +38,7 @@ class Request:
     bars, meter, tempo (quarter notes a minute), instruments: hold exactly.
     key: the key that shapes the music; enforced where `strict_key`.
     sentence: (384,) float32 unit vector, or None for no words.
+    leaning: how words lean the music where nothing is fixed.
     given, hole: cells that are there already, and (bars, tracks) bool, True where to compose; None for nothing given.
         Their meters and instruments then replace those above.
     temperature, top_p: sampling; 1 and 1 draw from the model as it is.
@@ -51,6 +53,7 @@ class Request:
     key: Key = _C_MAJOR
     strict_key: bool = False
     sentence: np.ndarray | None = None
+    leaning: Leaning = _AS_LEARNED
     given: Cells | None = None
     hole: np.ndarray | None = None
     temperature: float = 1.0

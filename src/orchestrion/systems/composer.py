@@ -33,9 +33,11 @@ from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
 from orchestrion.sampling import draw
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
+from orchestrion.text.leaning import Leaning
 from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 
 TEMPO_CLASSES = 16
+END_WEIGHT = 1.5  # nats that a full leaning to density takes from the end of a cell
 PREFIX_ROWS = 3  # two made from the sentence, one from the controls
 _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an eighth note to thirty-two bars
 
@@ -325,6 +327,7 @@ class _Session:
             "mode": torch.tensor([_mode(request.key)]),
             "ensemble": torch.from_numpy(_ensemble(given.instruments))[None],
         }
+        self.lean = _lean(request.leaning)
         self.prefix = composer.condition(**conditions)  # (1, PREFIX_ROWS, D)
         count, like = len(writers), self.prefix
         self.full = config.context_rows + PREFIX_ROWS  # a cell that begins below is written to its end
@@ -372,7 +375,7 @@ class _Session:
         return True
 
     def _draw(self, field: int, values: list[np.ndarray], legal: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-        logits = self.stepper.field_logits(self.hidden[field], field, values)
+        logits = self.stepper.field_logits(self.hidden[field], field, values) + self.lean[field]
         request = self.request
         return draw(logits, legal, uniforms[:, field], temperature=request.temperature, top_p=request.top_p)
 
@@ -403,6 +406,16 @@ class _Session:
         old = self.reading
         caches = [Cache(cache.keys[busy], cache.values[busy]) for cache in old.caches]
         self.reading = Reading(caches, old.lengths[busy], old.condition[busy])
+
+
+def _lean(leaning: Leaning) -> list[np.ndarray]:
+    """What is added to the logits of each field: to the end of a cell, to pitches by the octave (not of drums), to
+    velocities by four levels."""
+    lean = [np.zeros(size, np.float32) for size in FIELD_SIZES]
+    lean[0][END] = -END_WEIGHT * leaning.density
+    lean[1][:128] = leaning.register * (np.arange(128) - 60) / 12
+    lean[3][:] = leaning.loudness * (np.arange(FIELD_SIZES[3]) - 8) / 4
+    return lean
 
 
 def _mode(key: Key) -> int:
