@@ -28,7 +28,7 @@ from orchestrion.nn.attention import Block, Cache, rotation
 from orchestrion.nn.optimizer import MuonAdamW
 from orchestrion.nn.stepping import BlockStep, bf16_is_fast, int8_is_fast, product
 from orchestrion.representations import steps
-from orchestrion.representations.cells import Cells, decode
+from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, decode
 from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
 from orchestrion.sampling import draw
@@ -37,7 +37,8 @@ from orchestrion.text.leaning import Leaning
 from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 
 TEMPO_CLASSES = 16
-END_WEIGHT = 1.5  # nats that a full leaning to density takes from the end of a cell
+END_WEIGHT = 0.4  # nats that a full leaning to density takes from the end of a cell
+LENGTH_WEIGHT = 0.7  # and from each doubling of a length
 PREFIX_ROWS = 3  # two made from the sentence, one from the controls
 _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an eighth note to thirty-two bars
 
@@ -410,10 +411,11 @@ class _Session:
 
 def _lean(leaning: Leaning) -> list[np.ndarray]:
     """What is added to the logits of each field: to the end of a cell, to pitches by the octave (not of drums), to
-    velocities by four levels."""
+    lengths by their doublings, to velocities by four levels."""
     lean = [np.zeros(size, np.float32) for size in FIELD_SIZES]
     lean[0][END] = -END_WEIGHT * leaning.density
     lean[1][:128] = leaning.register * (np.arange(128) - 60) / 12
+    lean[2][:] = -LENGTH_WEIGHT * leaning.density * np.log2((1 + np.arange(FIELD_SIZES[2])) / STEPS_PER_QUARTER)
     lean[3][:] = leaning.loudness * (np.arange(FIELD_SIZES[3]) - 8) / 4
     return lean
 
