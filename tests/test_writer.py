@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from conftest import little_song
 from orchestrion.representations.cells import BAR, DURATION, POSITION, TRACK, Cells, bar_starts, decode, encode
 from orchestrion.representations.steps import END, rows_and_targets, shift_to_common_key
-from orchestrion.representations.writer import MAX_REST_BARS, MAX_STRIKES, CellWriter
+from orchestrion.representations.writer import MAX_CHORD_STRIKES, MAX_REST_BARS, MAX_STRIKES, CellWriter
 from orchestrion.sampling import draw
 from orchestrion.theory import COMMON_METERS, DRUMS, Key, Meter
 
@@ -118,6 +118,19 @@ def test_no_pitch_is_hammered() -> None:
     assert pitches == ([60] * MAX_STRIKES + [24]) * (len(pitches) // (MAX_STRIKES + 1)) + [60] * (
         len(pitches) % (MAX_STRIKES + 1)
     )
+
+
+def test_no_chord_is_hammered() -> None:
+    nothing = Cells(np.zeros((0, 6), np.int16), (0,), (Meter(4, 4),) * 4, 100.0)
+    writer = CellWriter(nothing, np.ones((4, 1), bool), key=None, shift=0)
+    while not writer.done:
+        for position in range(0, 48, 3):
+            first = 60 if writer.pitches(position)[60] else 59
+            for code in (first, 64):
+                writer.write(position, code, 0, 8, 0)
+        writer.close()
+    lowest = [pitch for pitch in writer.cells().notes[:, 3].tolist() if pitch != 64]
+    assert lowest == ([60] * MAX_CHORD_STRIKES + [59]) + [60] * (64 - MAX_CHORD_STRIKES - 1)
 
 
 def test_a_track_that_rests_around_the_hole_may_rest_in_it() -> None:

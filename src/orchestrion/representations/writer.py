@@ -51,7 +51,8 @@ from orchestrion.theory import DRUMS, Key, pitch_range
 MAX_CELL_NOTES = 96
 MAX_CHORD_NOTES = 10
 MAX_REST_BARS = 4
-MAX_STRIKES = 16
+MAX_STRIKES = 16  # of one pitch alone
+MAX_CHORD_STRIKES = 32  # of chords on one lowest pitch
 _DURATION_CODES = np.arange(MAX_DURATION)
 
 
@@ -79,7 +80,8 @@ class CellWriter:
         self._bar_plays = np.bincount(kept[:, BAR], minlength=bars) > 0
         self._track_plays = np.bincount(kept[:, TRACK], minlength=tracks) > 0
         self._sounds_until = np.zeros((tracks, PITCH_CODES), np.int64)
-        self._struck = [(-1, 0)] * tracks  # the code that a pitched track struck last, alone, and how often in a row
+        #: Of each pitched track the lowest code of the last onset, how often it came in a row, and how often alone.
+        self._struck = [(-1, 0, 0)] * tracks
         self._playable = np.stack([self._codes(track, key.pitch_classes if key else None) for track in range(tracks)])
         self._closing = self._playable
         if key is not None:
@@ -173,12 +175,13 @@ class CellWriter:
         if self._count and position == self._position:
             legal[: self._code + 1] = False
             return legal
-        struck, times = self._struck[self._track]
-        if times >= MAX_STRIKES and self._legal_pitches.sum() > 1:
+        struck, strikes, alone = self._struck[self._track]
+        hammered = alone >= MAX_STRIKES or strikes >= MAX_CHORD_STRIKES
+        if hammered and self._legal_pitches.sum() > 1:
             legal[struck] = False
         if not legal.any():  # every other pitch still sounds: one is struck again and cuts the earlier note
             legal = self._legal_pitches.copy()
-            legal[struck] &= times < MAX_STRIKES or legal.sum() == 1
+            legal[struck] &= not hammered or legal.sum() == 1
         return legal
 
     def durations(self, position: int) -> np.ndarray:
@@ -193,9 +196,11 @@ class CellWriter:
         if self.drums:
             duration = min(DRUM_DURATION, self._bar_steps - position)
         self._chord = self._chord + 1 if position == self._position and self._count else 1
-        struck, times = self._struck[self._track]
-        alone = self._chord == 1 and not self.drums
-        self._struck[self._track] = (code, times + 1 if code == struck else 1) if alone else (-1, 0)
+        struck, strikes, alone = self._struck[self._track]
+        if self._chord > 1:
+            self._struck[self._track] = struck, strikes, 0
+        elif not self.drums:
+            self._struck[self._track] = (code, strikes + 1, alone + 1) if code == struck else (code, 1, 1)
         self._position, self._code, self._count = position, code, self._count + 1
         self._sounds_until[self._track, code] = onset + duration
         pitch = code - (128 if self.drums else self.shift)
