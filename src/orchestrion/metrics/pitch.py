@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from symusic import Score
 
-from orchestrion.metrics.grid import on_grid
+from orchestrion.metrics.grid import Grid, on_grid
 from orchestrion.theory import Key
 
 _CHROMATIC = np.arange(12)
@@ -17,13 +17,13 @@ _CHROMATIC = np.arange(12)
 _DIATONIC = np.isin((_CHROMATIC[None, :] - _CHROMATIC[:, None]) % 12, sorted(Key(0, "major").pitch_classes))
 
 
-def pitch_classes_a_bar(score: Score) -> float:
+def pitch_classes_a_bar(score: Score | Grid) -> float:
     """Mean over pitched tracks of `pitch_classes_by_track`, 1..12; nan without pitched notes."""
     by_track = pitch_classes_by_track(score)
     return float(by_track.mean()) if by_track.size else np.nan
 
 
-def pitch_classes_by_track(score: Score) -> np.ndarray:
+def pitch_classes_by_track(score: Score | Grid) -> np.ndarray:
     """(K,) mean number of different pitch classes that sound in a bar, over the bars in which the track sounds, of each
     of the K pitched tracks that have notes (MuseGAN's UPC, Dong et al. 2018)."""
     grid = on_grid(score, drums=False)
@@ -34,7 +34,7 @@ def pitch_classes_by_track(score: Score) -> np.ndarray:
     return classes / sounding if len(tracks) else np.zeros(0)
 
 
-def in_scale_rate(score: Score, key: Key | None = None) -> float:
+def in_scale_rate(score: Score | Grid, key: Key | None = None) -> float:
     """Share of pitched notes, 0..1, whose class is among `key.pitch_classes`; notes count alike, whatever their length.
 
     Without a key: the best share of all 24 keys with minor as natural minor, which are twelve sets of seven classes
@@ -48,12 +48,12 @@ def in_scale_rate(score: Score, key: Key | None = None) -> float:
     return float((scales @ histogram).max() / histogram.sum())
 
 
-def pitch_class_histogram(score: Score) -> np.ndarray:
+def pitch_class_histogram(score: Score | Grid) -> np.ndarray:
     """(12,) number of pitched notes of each class, from C."""
     return np.bincount(on_grid(score, drums=False).pitch % 12, minlength=12)
 
 
-def polyphony(score: Score) -> float:
+def polyphony(score: Score | Grid) -> float:
     """Mean number of pitched notes that sound at a step, over steps at which at least one does, 1 or more; two tracks
     on one pitch are two notes (the WGAN-GP paper's "polyphonic rate"; not MuseGAN's). nan without pitched notes."""
     grid = on_grid(score, drums=False)
@@ -65,7 +65,7 @@ def polyphony(score: Score) -> float:
     return float((grid.end - grid.onset).sum() / (reached[-1] - onset[0] - silence))
 
 
-def mean_pitch(score: Score) -> float:
+def mean_pitch(score: Score | Grid) -> float:
     """Mean MIDI number of the pitched notes, 0..127; nan without any."""
     pitch = on_grid(score, drums=False).pitch
     return float(pitch.mean()) if len(pitch) else np.nan

@@ -8,7 +8,7 @@ from symusic import Score
 from orchestrion.metrics.grid import Grid, on_grid
 
 
-def bar_repetition(score: Score) -> float:
+def bar_repetition(score: Score | Grid) -> float:
     """Share of bars with onsets, 0..1, that equal an earlier bar: the same tracks strike the same pitches at the same
     steps of 1/12 quarter. Lengths, velocities and the meter do not count; a transposed bar is another bar. nan without
     notes; 0 where each bar with onsets is new."""
@@ -16,27 +16,27 @@ def bar_repetition(score: Score) -> float:
     return _returning(grid, grid.bar)
 
 
-def cell_repetition(score: Score) -> float:
+def cell_repetition(score: Score | Grid) -> float:
     """Share of cells (one bar of one track) with onsets, 0..1, that equal an earlier cell of the same track, compared
     as in `bar_repetition`; nan without notes."""
     grid = on_grid(score)
     return _returning(grid, grid.track * grid.bars + grid.bar)
 
 
-def longest_same_pitch_run(score: Score) -> int:
+def longest_same_pitch_run(score: Score | Grid) -> int:
     """The most onsets in a row at which one pitched track strikes one and the same pitch and no other; rests do not
     break a run, a chord does. 1 where no pitch is struck twice in a row, 0 without a pitched note struck alone."""
     runs, pitches = _runs(on_grid(score, drums=False))
     return int(runs[pitches == 1].max(initial=0))
 
 
-def longest_same_strike_run(score: Score) -> int:
+def longest_same_strike_run(score: Score | Grid) -> int:
     """The most onsets in a row at which one pitched track strikes exactly the same pitches, be it one, an octave or a
     chord: what `longest_same_pitch_run` lets pass when the hammered note is doubled. 0 without pitched notes."""
     return int(_runs(on_grid(score, drums=False))[0].max(initial=0))
 
 
-def hammered_share(score: Score, shortest_run: int = 16) -> float:
+def hammered_share(score: Score | Grid, shortest_run: int = 16) -> float:
     """Share of pitched notes, 0..1, that belong to a run (see `longest_same_pitch_run`) of at least `shortest_run`
     onsets: two bars of eighths. A note doubled in unison counts once. nan without pitched notes."""
     grid = on_grid(score, drums=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from symusic import Score
 
-from orchestrion.metrics.grid import STEPS_PER_QUARTER, on_grid
+from orchestrion.metrics.grid import STEPS_PER_QUARTER, Grid, on_grid
 
 
-def qualified_note_rate(score: Score, shortest_steps: int = STEPS_PER_QUARTER // 4) -> float:
+def qualified_note_rate(score: Score | Grid, shortest_steps: int = STEPS_PER_QUARTER // 4) -> float:
     """Share of pitched notes, 0..1, that last at least `shortest_steps` steps of 1/12 quarter; 3 is a sixteenth.
 
     Onset and end are rounded to the grid first: that is the tolerance for MIDI's shortened note-offs, and a sixteenth
@@ -20,7 +20,7 @@ def qualified_note_rate(score: Score, shortest_steps: int = STEPS_PER_QUARTER //
     return float((grid.end - grid.onset >= shortest_steps).mean()) if len(grid) else np.nan
 
 
-def groove_consistency(score: Score) -> float:
+def groove_consistency(score: Score | Grid) -> float:
     """1 - mean share of positions, 0..1, at which one of two neighbouring bars has an onset and the other has none.
 
     Onsets are of all tracks, drums included; the positions are the steps of 1/12 quarter in the bar (48 in 4/4). Pairs
@@ -41,7 +41,7 @@ def groove_consistency(score: Score) -> float:
     return float(1 - np.mean(differing[compared] / length[:-1][compared])) if compared.any() else np.nan
 
 
-def mean_velocity(score: Score) -> float:
+def mean_velocity(score: Score | Grid) -> float:
     """Mean MIDI velocity of all notes, 1..127; nan without notes."""
     velocity = on_grid(score).velocity
     return float(velocity.mean()) if len(velocity) else np.nan
