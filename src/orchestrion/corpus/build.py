@@ -12,15 +12,12 @@ import io
 import json
 import os
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -32,6 +29,7 @@ from orchestrion.corpus.dataset import Dataset, Item, unpack
 from orchestrion.corpus.datasets import recognise
 from orchestrion.corpus.merge import Converted, write_corpus
 from orchestrion.corpus.store import SPLITS, Corpus, CorpusError, open_corpus
+from orchestrion.workers import pool
 from orchestrion.writing import replace_file
 
 CHUNK_ITEMS = 64
@@ -152,28 +150,13 @@ def convert_all(chunks: Sequence[Chunk], paths: Sequence[Path], workers: int, pr
             done += convert_chunk(chunk, path)
             progress(done, total)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=follow_parent) as pool:
-        try:
-            for future in as_completed([pool.submit(convert_chunk, *work) for work in missing]):
+    try:
+        with pool(workers) as executor:
+            for future in as_completed([executor.submit(convert_chunk, *work) for work in missing]):
                 done += future.result()
                 progress(done, total)
-        except BrokenProcessPool as error:
-            raise CorpusError("a worker died (out of memory?); run the same line again with fewer workers") from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def follow_parent() -> None:
-    """Make a worker leave Ctrl-C to the parent, and end when the parent was killed instead of waiting for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def wait() -> None:
-        if parent := parent_process():
-            parent.join()
-            os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
+    except BrokenProcessPool as error:
+        raise CorpusError("a worker died (out of memory?); run the same line again with fewer workers") from error
 
 
 def convert_chunk(chunk: Chunk, path: Path) -> int:
