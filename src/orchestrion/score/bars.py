@@ -35,6 +35,17 @@ def bars(score: Score) -> list[Bar]:
     one before short; a signature that repeats the meter in force changes nothing. Bars whose length is no whole number
     of ticks start at the rounded multiple. Raises ScoreError for an impossible meter and beyond MAX_BARS bars.
     """
+    return [Bar(a, b - a, meter) for meter, edges in _stretches(score) for a, b in pairwise(edges.tolist())]
+
+
+def bar_edges(score: Score) -> np.ndarray:
+    """(M + 1,) ticks, where the M bars of `bars` start and where the last one ends; (1,), tick 0, where there is none.
+    What `bars` raises, this raises."""
+    return np.concatenate([np.zeros(1, np.int64), *(edges[1:] for _, edges in _stretches(score))])
+
+
+def _stretches(score: Score) -> list[tuple[Meter, np.ndarray]]:
+    """Each stretch of one meter, with the ticks at which its bars start and the last one ends."""
     end = last_end(score)
     if end == 0:
         return []
@@ -51,11 +62,13 @@ def bars(score: Score) -> list[Bar]:
         if start < end and (not segments or segments[-1][1] != meter):
             segments.append((start, meter))
 
-    result: list[Bar] = []
+    result: list[tuple[Meter, np.ndarray]] = []
+    total = 0
     for (start, meter), stop in zip(segments, [start for start, _ in segments[1:]] + [end], strict=True):
         length = meter.quarters * score.tpq  # ticks; may be fractional
         count = int(np.ceil((stop - start) / length))
-        if len(result) + count > MAX_BARS:
+        total += count
+        if total > MAX_BARS:
             raise ScoreError(f"it has more than {MAX_BARS} bars")
         edges = np.rint(start + length * np.arange(count + 1)).astype(np.int64)
         edges = edges[: np.searchsorted(edges, stop) + 1]  # rounding may move the last start onto `stop`
@@ -63,7 +76,7 @@ def bars(score: Score) -> list[Bar]:
             edges[-1] = stop
         if not np.all(np.diff(edges) > 0):
             raise ScoreError(f"a bar of {meter.name} is shorter than one tick at {score.tpq} ticks a quarter note")
-        result += [Bar(int(a), int(b - a), meter) for a, b in pairwise(edges)]
+        result.append((meter, edges))
     return result
 
 

@@ -1,4 +1,5 @@
-"""Scores in and out of files: MIDI by symusic, MusicXML read by partitura. All that is read is checked for `Limits`."""
+"""Scores in and out of files: MIDI by symusic, MusicXML read by partitura, piano rolls. All that is read is checked for
+`Limits`."""
 
 from __future__ import annotations
 
@@ -12,10 +13,13 @@ from symusic import Score
 from orchestrion.score import ScoreError
 from orchestrion.score.extent import last_end, length_seconds
 from orchestrion.score.midi_channels import rechannel
+from orchestrion.score.piano_roll_files import parse_piano_rolls
 from orchestrion.writing import replace_file
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
+PIANO_ROLL_SUFFIXES = (".npz",)
+SUFFIXES = MIDI_SUFFIXES + MUSICXML_SUFFIXES + PIANO_ROLL_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ LIMITS = Limits()
 
 
 def read(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Score:
-    """The Score in a MIDI (type 0 or 1) or MusicXML file, times in ticks.
+    """The Score in a file of MIDI (type 0 or 1), MusicXML or multi-track piano rolls (pypianoroll's), times in ticks.
 
     MusicXML needs the extra `notation`. Key signatures beyond seven sharps or flats are dropped.
     Raises ScoreError, one line that names the file and the reason.
@@ -48,8 +52,10 @@ def read(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Score:
             from orchestrion.score.musicxml_reader import parse_musicxml
 
             score = parse_musicxml(data, limits.file_bytes)
+        elif suffix in PIANO_ROLL_SUFFIXES:
+            score = parse_piano_rolls(data, limits.file_bytes, limits.tracks)
         else:
-            known = " ".join(MIDI_SUFFIXES + MUSICXML_SUFFIXES)
+            known = " ".join(SUFFIXES)
             raise ScoreError(f"its name ends in {suffix or 'nothing'!r}, expected one of {known}")
         _check(score, limits)
     except ScoreError as error:

@@ -8,7 +8,9 @@ not unfolded.
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -66,7 +68,10 @@ def _unpacked(data: bytes, limit: int) -> bytes:
                 raise ScoreError("the archive holds no MusicXML file")
             with archive.open(name) as file:
                 unpacked = file.read(limit + 1)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+    except ScoreError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, RuntimeError, EOFError,
+            OSError) as error:  # fmt: skip
         raise ScoreError(f"the compressed MusicXML is damaged ({error})") from error
     if len(unpacked) > limit:
         raise ScoreError(f"it unpacks to more than the {limit / 2**20:g} MiB allowed")

@@ -9,7 +9,7 @@ from symusic import Score
 
 from orchestrion.corpus.dataset import SPLIT_NAMES, Dataset, Item, existing, read_item, read_table
 from orchestrion.corpus.store import CorpusError
-from orchestrion.score.files import MIDI_SUFFIXES, MUSICXML_SUFFIXES
+from orchestrion.score.files import SUFFIXES
 from orchestrion.theory import Key, Meter
 
 METADATA = "metadata.csv"
@@ -41,8 +41,7 @@ class Folder(Dataset):
             raise CorpusError(f"{root / METADATA} has no column 'path'; the first line names the columns")
         facts = {row["path"].replace("\\", "/"): row for row in table}
         existing(root, [Item(path, path, path, None, {}) for path in facts])
-        suffixes = MIDI_SUFFIXES + MUSICXML_SUFFIXES
-        files = (path for path in root.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+        files = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         paths = sorted(path.relative_to(root).as_posix() for path in files)
         return [self._item(path, facts.get(path, {})) for path in paths if not Path(path).name.startswith(".")]
 
