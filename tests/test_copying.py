@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symusic import Note, Score, Track
 
-from orchestrion.metrics.copying import Copy, CopyIndex, lines, suffix_order
+from orchestrion.corpus.copies import copy_index
+from orchestrion.corpus.store import Corpus, CorpusError, open_corpus
+from orchestrion.metrics.copying import PHRASE_MOVES, Copy, CopyIndex, lines, novelty, suffix_order
+from orchestrion.metrics.grid import on_grid
 
 Line = list[tuple[int, int]]  # (steps since the note before, pitch)
 
@@ -137,3 +142,84 @@ def test_suffix_order(alphabet: int) -> None:
     for length in (0, 1, 3, 4, 5, 80):
         moves = rng.integers(0, alphabet, length).astype(np.uint16)
         assert suffix_order(moves).tolist() == sorted(range(length), key=lambda i: moves[i:].tolist())
+
+
+# ---- novelty
+
+
+def covered_by_brute_force(query: Score, pieces: list[Score], run_notes: int) -> float:
+    """Marks every move of every shared run of `run_notes` notes."""
+    moves = new = 0
+    for _, asked in lines(query):
+        marked = np.zeros(len(asked), bool)
+        for piece in pieces:
+            for _, given_ in lines(piece):
+                for i in range(len(asked) - run_notes + 2):
+                    for j in range(len(given_) - run_notes + 2):
+                        if asked[i : i + run_notes - 1].tolist() == given_[j : j + run_notes - 1].tolist():
+                            marked[i : i + run_notes - 1] = True
+        moves, new = moves + len(asked), new + int((~marked).sum())
+    return new / moves if moves else np.nan
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(small_lines, max_size=2), max_size=3), st.lists(small_lines, max_size=2), st.integers(2, 5))
+def test_novelty_is_what_brute_force_leaves(pieces: list[list[Line]], query: list[Line], run_notes: int) -> None:
+    scores = [music(*tracks) for tracks in pieces]
+    index = CopyIndex.build((str(i), score) for i, score in enumerate(scores))
+    found = novelty(music(*query), index, run_notes=run_notes)
+    assert found == pytest.approx(covered_by_brute_force(music(*query), scores, run_notes), nan_ok=True)
+
+
+def test_novelty_by_hand() -> None:
+    rng = np.random.default_rng(6)
+    phrase, own = random_line(rng, 13), [(13, 60 + 2 * (i % 2)) for i in range(9)]
+    index = CopyIndex.build([("source", music(phrase))])
+    # 13 + 9 notes make 21 moves, of which the 12 within the phrase are known and 9 are new: 9 / 21
+    assert novelty(music(phrase + own), index) == pytest.approx(9 / 21)
+    assert novelty(music(phrase + own), index, run_notes=14) == 1  # the shared run has 13 notes
+    assert novelty(music(phrase), index) == 0
+    assert np.isnan(novelty(music([(0, 60)]), index))
+    assert np.isnan(novelty(music(phrase, is_drum=True), index))
+    assert novelty(on_grid(music(phrase + own)), index) == pytest.approx(9 / 21)
+
+
+# ---- kept in a corpus
+
+
+def test_the_index_of_a_corpus_is_kept_until_the_corpus_changes(corpus: Corpus, tmp_path: Path) -> None:
+    shutil.copytree(corpus.path, tmp_path / "corpus")
+    copied = open_corpus(tmp_path / "corpus")
+    path = tmp_path / "corpus" / "copies-train.npz"
+    seen: list[tuple[int, int]] = []
+
+    def told(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    index = copy_index(copied, progress=told)
+    assert index.ids == tuple(piece.id for piece in copied.pieces("train"))
+    assert index.source == copied.info()["fingerprint"]
+    assert seen == [(done, 9) for done in range(10)]
+    piece = copied.pieces("train")[4]
+    found = index.longest(piece.score(), PHRASE_MOVES)
+    assert found is not None
+    assert found.piece_id == piece.id
+
+    written = path.stat().st_mtime_ns
+    assert np.array_equal(copy_index(copied, progress=told).order, index.order)
+    assert path.stat().st_mtime_ns == written
+    assert len(seen) == 10
+    for damaged in (path.read_bytes()[:-100], b"", b"no archive"):  # a file of another corpus, too, is no help
+        path.write_bytes(damaged)
+        assert np.array_equal(copy_index(copied).order, index.order)
+    replace(index, source="another", ids=("x",) * 9).save(path)
+    assert copy_index(copied).ids == index.ids
+    assert sorted(p.name for p in path.parent.iterdir() if "copies" in p.name) == [path.name]
+
+
+def test_a_split_without_pieces_has_no_index(corpus: Corpus) -> None:
+    with pytest.raises(CorpusError, match="no piece in its test split"):
+        copy_index(corpus, "test")
+    with pytest.raises(CorpusError, match="no split 'trian'"):
+        copy_index(corpus, "trian")
+    assert not list(corpus.path.glob("copies-*"))

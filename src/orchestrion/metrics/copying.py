@@ -1,4 +1,5 @@
-"""How long a run of notes a piece shares with the pieces it was trained on, in any key and at any tempo.
+"""How long a run of notes a piece shares with the pieces it was trained on, in any key and at any tempo, and how much
+of it is new.
 
 A track is read as a line: its notes by onset, chords from low to high, doubled notes once. Each note after the first is
 a move: the interval to the note before (semitones) and the time since it (steps of 1/12 quarter, capped at eight
@@ -8,7 +9,7 @@ velocities are free; instruments, too. Percussion is left out: its patterns are 
 means nothing.
 
 The index is a suffix array over all moves, so that the longest run is exact at every length. It takes 10 bytes a note
-when loaded, and about 35 while it is built.
+when loaded, and about 35 while it is built; a piece of 500 notes is looked up in 28 million moves in 4 ms.
 """
 
 from __future__ import annotations
@@ -21,8 +22,16 @@ from pathlib import Path
 import numpy as np
 from symusic import Score
 
-from orchestrion.metrics.grid import STEPS_PER_QUARTER, on_grid
+from orchestrion.metrics.definition import SetMeasure
+from orchestrion.metrics.grid import STEPS_PER_QUARTER, Grid, on_grid
 
+#: Different moves that a run must hold to count as a phrase. It leaves out what is no one's: a repeated note (one
+#: move), a trill or scale (one to three), a repeated triad or arpeggio (three to five).
+PHRASE_MOVES = 6
+#: Shared runs this long make a move no longer new. Of excerpts of pieces that were kept out of training (16 bars, mean;
+#: beside 19,390 training pieces) 0.37 is new by runs of 6 notes, 0.56 by 8, 0.72 by 12, 0.81 by 16. Shorter runs are
+#: common property; with longer ones half of all music that is no copy measures 1 (20 notes), and nothing is told apart.
+RUN_NOTES = 12
 LONGEST_STEPS = 8 * STEPS_PER_QUARTER
 _CODES = LONGEST_STEPS + 1  # codes an interval; a move is the code (interval + 128) * _CODES + steps, 97..24831
 _END = 0  # stands behind each line and never occurs in one
@@ -42,7 +51,41 @@ class Copy:
     here: tuple[int, int]
 
 
-def lines(score: Score) -> list[tuple[int, np.ndarray]]:
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What a piece shares with an index: for each of its lines (track, moves, length, place), the last three one a move
+    as `CopyIndex.matches` takes and returns them."""
+
+    index: CopyIndex
+    lines: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]
+
+    def longest(self, distinct_moves: int = 1) -> Copy | None:
+        """The longest run that any track shares with any piece of the index; None if it shares no move.
+
+        A run counts only if it holds at least `distinct_moves` different moves: 1 takes every run, PHRASE_MOVES those
+        that are phrases. Of equally long runs the first one is returned.
+        """
+        best: Copy | None = None
+        for track, moves, length, place in self.lines:
+            for here in np.argsort(-length, kind="stable"):
+                if length[here] + 1 <= (best.notes if best else 1):
+                    break
+                if len(np.unique(moves[here : here + length[here]])) >= distinct_moves:
+                    best = self.index.copy_at(int(length[here]), int(place[here]), (track, int(here)))
+                    break
+        return best
+
+    def novelty(self, run_notes: int = RUN_NOTES) -> float:
+        """Share of the moves, 0..1, that lie in no shared run of at least `run_notes` notes; nan without a move."""
+        covered = moves = 0
+        for _, line, length, _ in self.lines:
+            here = np.arange(len(line))
+            reached = np.maximum.accumulate(np.where(length + 1 >= run_notes, here + length, 0))
+            covered, moves = covered + int((reached > here).sum()), moves + len(line)
+        return 1 - covered / moves if moves else np.nan
+
+
+def lines(score: Score | Grid) -> list[tuple[int, np.ndarray]]:
     """(track index, (n - 1,) uint16 codes of the moves) of every pitched track with at least two notes."""
     grid = on_grid(score, drums=False)
     rows = np.stack([grid.track, grid.onset, grid.pitch])
@@ -61,7 +104,8 @@ class CopyIndex:
     """The moves of all training pieces, sorted for search.
 
     moves: (N,) uint16, line after line with _END between; order: (N,) int32, where the suffixes of `moves` start, in
-    lexicographic order; starts, tracks, pieces: one a line, its first move, its track and its row in `ids`.
+    lexicographic order; starts, tracks, pieces: one a line, its first move, its track and its row in `ids`; source:
+    names what was indexed, such as the fingerprint of a corpus.
     """
 
     moves: np.ndarray
@@ -70,9 +114,10 @@ class CopyIndex:
     tracks: np.ndarray
     pieces: np.ndarray
     ids: tuple[str, ...]
+    source: str = ""
 
     @classmethod
-    def build(cls, pieces: Iterable[tuple[str, Score]]) -> CopyIndex:
+    def build(cls, pieces: Iterable[tuple[str, Score]], source: str = "") -> CopyIndex:
         """Index (id, Score) pairs; ids should differ. Time grows as N log N."""
         ids, parts, tracks, rows = [], [], [], []
         for row, (piece_id, score) in enumerate(pieces):
@@ -85,25 +130,15 @@ class CopyIndex:
         moves = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
         del parts
         return cls(moves, suffix_order(moves), ends.astype(np.int64), np.array(tracks, np.int32),
-                   np.array(rows, np.int32), tuple(ids))  # fmt: skip
+                   np.array(rows, np.int32), tuple(ids), source)  # fmt: skip
 
-    def longest(self, score: Score, distinct_moves: int = 1) -> Copy | None:
-        """The longest run that any track of `score` shares with any training piece; None if it shares no move.
+    def longest(self, score: Score | Grid, distinct_moves: int = 1) -> Copy | None:
+        """`Shared.longest` of one piece."""
+        return self.shared(score).longest(distinct_moves)
 
-        A run counts only if it holds at least `distinct_moves` different moves. 1 takes every run. 6 leaves out what
-        is no one's: a repeated note (one move), a trill or scale (one to three), a repeated triad or arpeggio (three
-        to five), so that what is left is a phrase. Of equally long runs the first one is returned.
-        """
-        best: Copy | None = None
-        for track, query in lines(score):
-            length, place = self.matches(query)
-            for here in np.argsort(-length, kind="stable"):
-                if length[here] + 1 <= (best.notes if best else 1):
-                    break
-                if len(np.unique(query[here : here + length[here]])) >= distinct_moves:
-                    best = self._copy(int(length[here]), int(place[here]), (track, int(here)))
-                    break
-        return best
+    def shared(self, score: Score | Grid) -> Shared:
+        """Look a piece up once, for all that can be asked about it."""
+        return Shared(self, [(track, moves, *self.matches(moves)) for track, moves in lines(score)])
 
     def matches(self, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For each move of a line, the length in moves of the longest run that begins there and lies somewhere in the
@@ -137,7 +172,8 @@ class CopyIndex:
             common[open_] += 1
         return common, below
 
-    def _copy(self, moves: int, place: int, here: tuple[int, int]) -> Copy:
+    def copy_at(self, moves: int, place: int, here: tuple[int, int]) -> Copy:
+        """The run of `moves` moves that lies at `place` in the index and at `here` in the asked piece."""
         line = int(np.searchsorted(self.starts, place, side="right")) - 1
         where = (int(self.tracks[line]), place - int(self.starts[line]))
         return Copy(moves + 1, self.ids[self.pieces[line]], where, here)
@@ -145,10 +181,10 @@ class CopyIndex:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index as one .npz file, whole or not at all."""
         path = Path(path)
-        partial = path.with_name(f".{path.name}.partial.npz")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.npz")
         arrays = {name: getattr(self, name) for name in ("moves", "order", "starts", "tracks", "pieces")}
         try:
-            np.savez(partial, ids=np.array(self.ids, dtype=np.str_), **arrays)
+            np.savez(partial, ids=np.array(self.ids, dtype=np.str_), source=np.array(self.source), **arrays)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -156,9 +192,15 @@ class CopyIndex:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CopyIndex:
         """Read what `save` wrote."""
-        with np.load(path) as file:
+        with open(path, "rb") as opened, np.load(opened) as file:  # np.load by itself leaves a damaged file open
             arrays = {name: file[name] for name in file.files}
-        return cls(ids=tuple(arrays.pop("ids").tolist()), **arrays)
+        return cls(ids=tuple(arrays.pop("ids").tolist()), source=str(arrays.pop("source", "")), **arrays)
+
+
+def novelty(score: Score | Grid, index: CopyIndex, *, run_notes: int = RUN_NOTES) -> float:
+    """Share of a piece's moves, 0..1, that lie in no run of at least `run_notes` notes shared with the index; nan where
+    no pitched track has two notes."""
+    return index.shared(score).novelty(run_notes)
 
 
 def suffix_order(moves: np.ndarray) -> np.ndarray:
@@ -188,3 +230,32 @@ def suffix_order(moves: np.ndarray) -> np.ndarray:
         order[places], key = suffixes[by_key], key[by_key]
         depth *= 2
     return order
+
+
+_WHERE = "orchestrion.metrics.copying.Shared"
+_OURS = "ours; by suffix array (Manber and Myers 1990)"
+SET_MEASURES = (
+    SetMeasure(
+        "longest-copied-run", "longest copied run",
+        "The most notes in a row that a piece shares with a training piece, in any key; held-out music shows what is "
+        "usual, as scales and repeated notes count too.",
+        "the largest m + 1 such that m consecutive moves (interval in semitones, time between onsets in 1/12 quarter, "
+        "at most 96) of a pitched track equal m consecutive moves of a pitched track of a training piece",
+        "notes", _OURS, where=f"{_WHERE}.longest",
+    ),
+    SetMeasure(
+        "longest-copied-phrase", "longest copied phrase",
+        "The most notes in a row that a piece shares with a training piece, repeated notes, trills and arpeggios left "
+        "out; much more than held-out music has is a copy.",
+        f"longest-copied-run over runs with at least {PHRASE_MOVES} different moves; the run is the longest at its "
+        "first note",
+        "notes", _OURS, where=f"{_WHERE}.longest",
+    ),
+    SetMeasure(
+        "novelty", "novelty",
+        "The share of a piece that lies in no longer run shared with a training piece: 1 is all new, 0 is pieced "
+        "together from what was there.",
+        f"1 - (moves in a shared run of at least {RUN_NOTES} notes) / moves, over all pitched tracks of the piece",
+        "share", _OURS, where=f"{_WHERE}.novelty", high=1.0,
+    ),
+)  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from symusic import Score
 
+from orchestrion.metrics.definition import Metric
 from orchestrion.metrics.grid import Grid, on_grid
 
 
@@ -23,48 +26,96 @@ def cell_repetition(score: Score | Grid) -> float:
     return _returning(grid, grid.track * grid.bars + grid.bar)
 
 
-def longest_same_pitch_run(score: Score | Grid) -> int:
+def longest_same_pitch_run(score: Score | Grid) -> float:
     """The most onsets in a row at which one pitched track strikes one and the same pitch and no other; rests do not
-    break a run, a chord does. 1 where no pitch is struck twice in a row, 0 without a pitched note struck alone."""
-    runs, pitches = _runs(on_grid(score, drums=False))
-    return int(runs[pitches == 1].max(initial=0))
+    break a run, a chord does. 1 where no pitch is struck twice in a row, 0 where none is struck alone; nan without
+    pitched notes."""
+    onsets, pitches = on_grid(score, drums=False).runs
+    return float(onsets[pitches == 1].max(initial=0)) if len(onsets) else np.nan
 
 
-def longest_same_strike_run(score: Score | Grid) -> int:
+def longest_same_strike_run(score: Score | Grid) -> float:
     """The most onsets in a row at which one pitched track strikes exactly the same pitches, be it one, an octave or a
-    chord: what `longest_same_pitch_run` lets pass when the hammered note is doubled. 0 without pitched notes."""
-    return int(_runs(on_grid(score, drums=False))[0].max(initial=0))
+    chord: what `longest_same_pitch_run` lets pass when the hammered note is doubled. nan without pitched notes."""
+    onsets, _ = on_grid(score, drums=False).runs
+    return float(onsets.max()) if len(onsets) else np.nan
 
 
 def hammered_share(score: Score | Grid, shortest_run: int = 16) -> float:
     """Share of pitched notes, 0..1, that belong to a run (see `longest_same_pitch_run`) of at least `shortest_run`
     onsets: two bars of eighths. A note doubled in unison counts once. nan without pitched notes."""
     grid = on_grid(score, drums=False)
-    runs, pitches = _runs(grid)
-    return float(runs[(pitches == 1) & (runs >= shortest_run)].sum() / len(grid)) if len(grid) else np.nan
+    onsets, pitches = grid.runs
+    return float(onsets[(pitches == 1) & (onsets >= shortest_run)].sum() / len(grid)) if len(grid) else np.nan
 
 
 def _returning(grid: Grid, unit: np.ndarray) -> float:
     """Share of units whose content was seen before; `unit` (N,) says to which unit each note belongs."""
     if not len(grid):
         return np.nan
-    rows = np.unique(np.stack([unit, grid.track, grid.onset - grid.edges[grid.bar], grid.pitch]), axis=1)
-    contents = [rows[1:, part].tobytes() for part in np.split(np.arange(rows.shape[1]), _changes(rows[0]))]
-    return 1 - len(set(contents)) / len(contents)
+    position = grid.onset - grid.edges[grid.bar]
+    size = len(grid.instruments) * (steps := int(position.max()) + 1) * 128
+    notes = np.sort(unit * size + (grid.track * steps + position) * 128 + grid.pitch)
+    notes = notes[np.append(True, notes[1:] != notes[:-1])]  # a unison is one note
+    unit, content = np.divmod(notes, size)
+    cuts = [0, *(8 * (np.flatnonzero(unit[1:] != unit[:-1]) + 1)).tolist(), 8 * len(unit)]
+    whole = content.tobytes()  # eight bytes a note, compared as they are: no two contents fall together
+    return 1 - len({whole[a:b] for a, b in pairwise(cuts)}) / (len(cuts) - 1)
 
 
-def _runs(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Of every run of onsets at which a track strikes the same pitches: the number of onsets, and that of pitches."""
-    if not len(grid):
-        return np.zeros(0, int), np.zeros(0, int)
-    cuts = _changes(grid.track, grid.onset)
-    numbers: dict[bytes, int] = {}
-    strikes = [np.unique(part) for part in np.split(grid.pitch, cuts)]
-    strike = np.array([numbers.setdefault(part.tobytes(), len(numbers)) for part in strikes])
-    edges = np.append(0, _changes(grid.track[np.append(0, cuts)], strike))
-    return np.diff(np.append(edges, len(strike))), np.array([len(strikes[edge]) for edge in edges])
-
-
-def _changes(*columns: np.ndarray) -> np.ndarray:
-    """The indices at which any of the columns differs from the row before."""
-    return np.flatnonzero(np.any([np.diff(column) != 0 for column in columns], axis=0)) + 1
+METRICS = (
+    Metric(
+        "bar-repetition",
+        "repeated bars",
+        "The share of bars that return note for note; high means loops, 0 that no bar ever comes back.",
+        "1 - #{different bars} / #{bars with an onset}; bars are equal where the same tracks strike the same pitches "
+        "at the same steps of 1/12 quarter",
+        "share",
+        "Orchestrion",
+        function=bar_repetition,
+        high=1,
+    ),
+    Metric(
+        "cell-repetition",
+        "repeated bars of a track",
+        "The share of a player's bars that return note for note; high means riffs and patterns.",
+        "1 - #{different (track, bar)} / #{(track, bar) with an onset}; compared as repeated bars are, within a track",
+        "share",
+        "Orchestrion",
+        function=cell_repetition,
+        high=1,
+    ),
+    Metric(
+        "longest-same-pitch-run",
+        "longest run of one pitch",
+        "How often in a row a player strikes one and the same key; dozens mean that the music is stuck.",
+        "the most onsets in a row at which a pitched track strikes one and the same pitch alone",
+        "onsets",
+        "Orchestrion",
+        function=longest_same_pitch_run,
+        undefined="no pitched notes",
+    ),
+    Metric(
+        "longest-same-strike-run",
+        "longest run of one chord",
+        "How often in a row a player strikes the same note or chord; dozens mean that the music is stuck.",
+        "the most onsets in a row at which a pitched track strikes the same set of pitches",
+        "onsets",
+        "Orchestrion",
+        function=longest_same_strike_run,
+        low=1,
+        undefined="no pitched notes",
+    ),
+    Metric(
+        "hammered-share",
+        "hammered notes",
+        "The share of notes that lie in a run of sixteen or more on one key; above a few percent it sounds stuck.",
+        "notes in runs of at least 16 onsets at which a pitched track strikes one pitch alone / notes, drums apart",
+        "share",
+        "Orchestrion",
+        function=hammered_share,
+        high=1,
+        undefined="no pitched notes",
+        style=True,
+    ),
+)

@@ -80,3 +80,27 @@ def _resampled(
 def _bounds(means: np.ndarray, level: float) -> tuple[float, float]:
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def ratio_interval(
+    numerators: Sequence[float] | np.ndarray,
+    denominators: Sequence[float] | np.ndarray,
+    rng: np.random.Generator,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Interval:
+    """sum(numerators) / sum(denominators), with a percentile bootstrap over pieces, or over groups of them as in
+    `mean_interval`. Pieces with a nan or a denominator of 0 are left out; all nan where none remains."""
+    over, under = np.asarray(numerators, float), np.asarray(denominators, float)
+    known = ~np.isnan(over) & (under > 0)
+    if not known.any():
+        return Interval(np.nan, np.nan, np.nan, 0)
+    names: dict[Hashable, int] = {}
+    group = np.array([names.setdefault(name, len(names)) for name in (groups or range(len(over)))])[known]
+    group = np.unique(group, return_inverse=True)[1]
+    totals = np.stack([np.bincount(group, weights=over[known]), np.bincount(group, weights=under[known])])
+    drawn = totals[:, rng.integers(0, totals.shape[1], (resamples, totals.shape[1]))].sum(axis=2)
+    return Interval(float(over[known].sum() / under[known].sum()), *_bounds(drawn[0] / drawn[1], level),
+                    int(known.sum()))  # fmt: skip

@@ -7,11 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 from symusic import Score
 
-from orchestrion.metrics import bars, pitch, repetition, rhythm
+from orchestrion.metrics import (
+    bars,
+    copying,
+    distances,
+    frechet,
+    harmony,
+    likelihood,
+    musegan,
+    musegan_variants,
+    pitch,
+    prediction,
+    repetition,
+    rhythm,
+    sentences,
+    structure,
+    two_sample,
+    yang_lerch,
+)
 from orchestrion.metrics.definition import Feature, Metric, SetMeasure
 from orchestrion.metrics.grid import on_grid
 
-_MODULES = (bars, pitch, rhythm, repetition)
+_MODULES = (
+    bars, pitch, rhythm, repetition, harmony, structure, musegan, musegan_variants, yang_lerch,
+    distances, frechet, two_sample, copying, sentences, prediction, likelihood,
+)  # fmt: skip
 METRICS: tuple[Metric, ...] = tuple(row for module in _MODULES for row in getattr(module, "METRICS", ()))
 FEATURES: tuple[Feature, ...] = tuple(row for module in _MODULES for row in getattr(module, "FEATURES", ()))
 SET_MEASURES: tuple[SetMeasure, ...] = tuple(row for module in _MODULES for row in getattr(module, "SET_MEASURES", ()))
@@ -34,4 +54,4 @@ def measure(score: Score) -> Measured:
     grid = on_grid(score)
     values = {metric.id: float(metric.function(grid)) for metric in METRICS}
     features = {feature.id: feature.function(grid) for feature in FEATURES}
-    return Measured(values, features, len(grid), grid.bars, float(grid.seconds[1].max(initial=0.0)))
+    return Measured(values, features, len(grid), grid.bars, grid.length_seconds)
