@@ -1,6 +1,6 @@
 """Is it music? Composed pieces beside excerpts of a corpus's held-out pieces, and what the words change.
 
-    python bench/music_report.py --corpus CORPUS --composed DIR [--shuffled DIR] [--index DIR] [--out FILE]
+    python bench/music_report.py --corpus CORPUS --composed DIR [--shuffled DIR] [--out FILE]
 
 A folder of composed pieces holds X.mid and, beside it, X.json with "sentence" (the words asked for) and "controls"
 ([{"control", "asked", "holds"}, ...]), as `compose_set.py` and `orchestrion compose` write them. --shuffled is a folder
@@ -10,7 +10,7 @@ is what the words change beyond the controls.
 The reference are excerpts of the validation and test pieces: as many as composed pieces, as long in bars, one from each
 piece drawn (more only where the pieces do not suffice), notes cut at the end. Intervals resample sentences (composed)
 and groups of the split (held out), as pieces of one sentence are not independent. Copies are looked for in the training
-split; --index DIR keeps the index of the corpus there for the next time.
+split, by the index that `orchestrion corpus index` keeps in the corpus.
 """
 
 from __future__ import annotations
@@ -29,15 +29,14 @@ from record import RESULTS, record
 from symusic import Score
 from word_effects import divergences, word_effects
 
-from orchestrion.corpus.store import Corpus, open_corpus
+from orchestrion.corpus.copies import copy_index
+from orchestrion.corpus.store import open_corpus
 from orchestrion.metrics import bars as fullness
 from orchestrion.metrics import pitch, repetition, rhythm
-from orchestrion.metrics.copying import CopyIndex
+from orchestrion.metrics.copying import PHRASE_MOVES, CopyIndex
 from orchestrion.metrics.sets import mean_interval
 from orchestrion.score.analysis import estimate_key
 from orchestrion.score.bars import bars
-
-PHRASE_MOVES = 6  # different moves that a copy must hold to count as a phrase, see CopyIndex.longest
 
 KEY_FOUND = "estimated key is the one asked for (held out: that of the whole piece)"
 
@@ -85,18 +84,6 @@ def _key_found(piece: Piece) -> float:
 def _notes(index: CopyIndex, score: Score, distinct_moves: int) -> int:
     copy = index.longest(score, distinct_moves)
     return copy.notes if copy else 0
-
-
-def copy_index(corpus: Corpus, kept: Path | None) -> CopyIndex:
-    """The index over the training split, read from the folder `kept` if it lies there, else built and put there."""
-    path = kept / f"copies-{corpus.info()['fingerprint'][:16]}.npz" if kept else None
-    if path and path.exists():
-        return CopyIndex.load(path)
-    index = CopyIndex.build((piece.id, piece.score()) for piece in corpus.pieces("train"))
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        index.save(path)
-    return index
 
 
 def controls(pieces: Sequence[Piece]) -> dict[str, float]:
@@ -147,7 +134,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--composed", type=Path, required=True)
     parser.add_argument("--shuffled", type=Path)
-    parser.add_argument("--index", type=Path, help="folder that keeps the indices for copies")
     parser.add_argument("--out", type=Path, default=RESULTS / "music.json")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -157,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folders = {"composed": options.composed} | ({"shuffled": options.shuffled} if options.shuffled else {})
     made = {name: composed_pieces(folder) for name, folder in folders.items()}
     sets = made | {"held out": excerpts(corpus, [max(1, len(bars(piece.score))) for piece in made["composed"]], rng)}
-    index = copy_index(corpus, options.index)
+    index = copy_index(corpus)
 
     figures: dict[str, Any] = {"pieces": {name: len(pieces) for name, pieces in sets.items()}, "measures": {}}
     phrases = {}

@@ -4,7 +4,7 @@
 #
 #     runs/music_report.sh CORPUS [OUT [MODEL]]
 #
-# OUT keeps the pieces and the index for copies (by default runs/local/music); MODEL is a run folder, by default the
+# OUT keeps the pieces (by default runs/local/music), CORPUS the index for copies; MODEL is a run folder, by default the
 # bundled composer. Finished sets are used again; delete OUT for new ones. For a rehearsal: PIECES=1 RESULT=trial.json
 set -euo pipefail
 if [ $# -lt 1 ] || [ $# -gt 3 ]; then
@@ -30,5 +30,5 @@ compose_set() { # name, options: composes beside and renames, so that a set is w
 compose_set composed --pieces "${PIECES:-5}"
 compose_set shuffled --pieces "${PIECES:-5}" --shuffle
 "$python" bench/music_report.py --corpus "$corpus" --composed "$out/composed" --shuffled "$out/shuffled" \
-  --index "$out" --out "${result:-bench/results/music.json}"
+  --out "${result:-bench/results/music.json}"
 [ -n "$result" ] || "$python" bench/tables.py

@@ -79,7 +79,7 @@ def compose(folder: Path, *, shift: int) -> Path:
 def test_the_report_finds_copies_and_what_words_change(corpus: Corpus, tmp_path: Path) -> None:
     composed, shuffled = compose(tmp_path / "composed", shift=20), compose(tmp_path / "shuffled", shift=0)
     line = ["--corpus", str(corpus.path), "--composed", str(composed), "--shuffled", str(shuffled),
-            "--index", str(tmp_path / "indices"), "--out", str(tmp_path / "music.json")]  # fmt: skip
+            "--out", str(tmp_path / "music.json")]  # fmt: skip
     music_report.main(line)
     first = json.loads((tmp_path / "music.json").read_text("utf-8"))
     figures = first["figures"]

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from orchestrion import checkpoint
 from orchestrion.errors import UserError
 from orchestrion.given import Given, bound, composed_part, joined, key_around
 from orchestrion.measured import check_controls
+from orchestrion.metrics.copying import PHRASE_MOVES, CopyIndex
 from orchestrion.representations.cells import CellsError, instrument_order
 from orchestrion.score.bars import bars as bars_of
 from orchestrion.score.edit import slice_bars
@@ -53,6 +55,7 @@ FORMATS = ("mid", "wav", "png", "json", "musicxml")
 DEFAULT_FORMATS = ("mid", "wav", "png", "json")
 DEFAULT_BARS = 16
 MAX_COUNT = 64
+MAX_TRIES = 10  # at one piece, where copies are rejected
 
 Progress = Callable[[int, int], None]
 
@@ -134,15 +137,19 @@ def compose(
     top_p: float = 0.95,
     model: Model | None = None,
     encoder: SentenceEncoder | None = None,
+    reject: int | None = None,
+    against: CopyIndex | None = None,
     progress: Progress | None = None,
 ) -> list[Composition]:
     """Compose `count` pieces from a sentence; options beat its words.
 
     like: music to open with; what follows goes on from it, and instruments that it lacks play along.
+    reject: a piece of which a phrase of more notes than this lies in a piece of `against` is composed again, from a
+    further random stream of the same seed, at most MAX_TRIES times in all; what is given does not count.
     Raises ControlsError, ComposeError, EncoderError, CellsError or CheckpointError, each with one line.
     """
     reading = merge(read_controls(sentence), bars=bars, tempo=tempo, key=key, meter=meter, instruments=instruments)
-    wish = _Wish(reading, count, seed, temperature, top_p, model, encoder, progress)
+    wish = _Wish(reading, count, seed, temperature, top_p, model, encoder, reject, against, progress)
     if like is None:
         return _from_nothing(wish)
     total = reading.controls.bars or min(2 * len(bars_of(like)), MAX_BARS)
@@ -204,6 +211,17 @@ def fill(
 
 
 @dataclass(frozen=True)
+class _Take:
+    """What the model made, and in which try; where copies are rejected, the notes of the longest phrase that it shares
+    with a training piece, and with which."""
+
+    score: Score
+    tries: int
+    notes: int = 0
+    of: str | None = None
+
+
+@dataclass(frozen=True)
 class _Wish:
     reading: Reading
     count: int = 1
@@ -212,6 +230,8 @@ class _Wish:
     top_p: float = 0.95
     model: Model | None = None
     encoder: SentenceEncoder | None = None
+    reject: int | None = None
+    against: CopyIndex | None = None
     progress: Progress | None = None
 
     @classmethod
@@ -219,7 +239,7 @@ class _Wish:
         controls = {name: options.pop(name, None) for name in ("bars", "key")}
         return cls(merge(read_controls(sentence), **controls), **options)
 
-    def generate(self, request: Request) -> tuple[Model, list[Score]]:
+    def generate(self, request: Request) -> tuple[Model, list[_Take]]:
         if not 1 <= self.count <= MAX_COUNT:
             raise ComposeError(f"{self.count} pieces cannot be composed at once; ask for 1 to {MAX_COUNT}")
         if not 0 <= self.temperature <= 3:
@@ -228,13 +248,38 @@ class _Wish:
             raise ComposeError(f"top-p {self.top_p} is no share; ask for more than 0 and at most 1")
         if self.seed < 0:
             raise ComposeError(f"seed {self.seed} is below 0; ask for a whole number from 0")
+        if (self.reject is None) != (self.against is None):
+            raise ComposeError("to reject copies takes both a length (reject) and an index of what they would be of "
+                               "(against)")  # fmt: skip
+        if self.reject is not None and self.reject <= PHRASE_MOVES:
+            raise ComposeError(f"phrases of {self.reject} notes cannot be rejected, as a phrase has at least "
+                               f"{PHRASE_MOVES + 1}; ask for {PHRASE_MOVES + 1} or more")  # fmt: skip
         model = self.model or load()
         with _one_thread():
             leaning, _ = read_leaning(self.reading.sentence)
             request = replace(request, count=self.count, sentence=self._embedding(model), leaning=leaning,
                               temperature=self.temperature,
                               top_p=self.top_p, progress=self.progress)  # fmt: skip
-            return model, model.system.generate(request, np.random.default_rng(self.seed))
+            takes: dict[int, _Take] = {}
+            places = list(range(self.count))
+            for tries in range(1, MAX_TRIES + 1):
+                rng = np.random.default_rng(self.seed if tries == 1 else (self.seed, tries))
+                scores = model.system.generate(replace(request, count=len(places)), rng)
+                takes |= {place: self._take(score, request, tries)
+                          for place, score in zip(places, scores, strict=True)}  # fmt: skip
+                places = [place for place in places if takes[place].notes > (self.reject or inf)]
+                if not places:
+                    return model, [takes[place] for place in range(self.count)]
+        worst = takes[places[0]]
+        raise ComposeError(f"each of {MAX_TRIES} tries at piece {places[0] + 1} shares a phrase of more than "
+                           f"{self.reject} notes with a training piece, the last one {worst.notes} with {worst.of}; "
+                           "allow more notes, or ask with another seed")  # fmt: skip
+
+    def _take(self, score: Score, request: Request, tries: int) -> _Take:
+        if self.against is None:
+            return _Take(score, tries)
+        copy = self.against.longest(score if request.hole is None else composed_part(score, request.hole), PHRASE_MOVES)
+        return _Take(score, tries, copy.notes, copy.piece_id) if copy else _Take(score, tries)
 
     def _embedding(self, model: Model) -> np.ndarray | None:
         """The sentence by the encoder that the model was trained with."""
@@ -248,14 +293,14 @@ class _Wish:
         request: Request,
         what: str,
         model: Model,
-        score: Score,
+        take: _Take,
         asked: Controls,
         index: int,
         keyed: Score | None = None,
         given_sha256: str | None = None,
     ) -> Composition:
         """The piece with its record; `keyed`: the part of it that is to be in the key, where that is not all."""
-        reading = self.reading
+        reading, score = self.reading, take.score
         checks = check_controls(score, replace(asked, key=None), closes=False)
         checks += check_controls(keyed or score, Controls(key=asked.key), closes=request.given is None)
         record = {
@@ -271,6 +316,8 @@ class _Wish:
                      "instruments": [instrument_name(program) for program in asked.instruments]},
             "controls": [vars(check) for check in checks],
             "all_hold": all(check.holds for check in checks),
+            "copying": {"reject": self.reject, "against": self.against.source, "tries": take.tries,
+                        "longest_phrase_notes": take.notes, "of": take.of} if self.against else None,
             "model": {"system": model.name, "sha256": model.sha256, "step": model.notes.get("step")},
             "versions": versions(),
         }  # fmt: skip
@@ -298,8 +345,8 @@ def _from_nothing(wish: _Wish) -> list[Composition]:
     assert asked.meter
     request = Request(bars=asked.bars, tempo=asked.tempo, meter=asked.meter, instruments=asked.instruments, key=key,
                       strict_key=strict)  # fmt: skip
-    model, scores = wish.generate(request)
-    return [wish.composition(request, "composes", model, score, asked, index) for index, score in enumerate(scores)]
+    model, takes = wish.generate(request)
+    return [wish.composition(request, "composes", model, take, asked, index) for index, take in enumerate(takes)]
 
 
 def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
@@ -330,12 +377,12 @@ def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: 
         instruments=given.cells.instruments,
     )
     digest = hashlib.sha256(given.score.dumps_midi()).hexdigest()
-    return [
-        wish.composition(
-            request, what, model, joined(given, hole, score), asked, index, composed_part(score, hole), digest
-        )
-        for index, score in enumerate(composed)
-    ]
+    pieces = []
+    for index, take in enumerate(composed):
+        whole = replace(take, score=joined(given, hole, take.score))
+        part = composed_part(take.score, hole)
+        pieces.append(wish.composition(request, what, model, whole, asked, index, part, digest))
+    return pieces
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`orchestrion corpus build`, `info` and `embed`."""
+"""`orchestrion corpus build`, `info`, `embed` and `index`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from orchestrion.cli import show
 
 if TYPE_CHECKING:
     from orchestrion.corpus.store import Corpus
+    from orchestrion.metrics.copying import CopyIndex
 
 GOES_ON = "stopped; the same line goes on from here"
 
@@ -63,6 +64,23 @@ def embed(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
         _embed(corpus, encoder)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(GOES_ON) from None
+
+
+@app.command()
+def index(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")]) -> None:
+    """Index the training pieces of a corpus, so that copies of them are found. Whatever needs the index makes it."""
+    from orchestrion.corpus.store import open_corpus
+
+    found = opened_index(open_corpus(corpus))
+    show.line(f"{len(found.ids):,} training pieces, {len(found.moves) - len(found.starts):,} moves indexed")
+
+
+def opened_index(corpus: Corpus) -> CopyIndex:
+    """The index of the training pieces, with progress where it has to be made."""
+    from orchestrion.corpus.copies import copy_index
+
+    with show.progress("indexing", "pieces") as told:
+        return copy_index(corpus, progress=told)
 
 
 def _embed(corpus: Path, name: str | None) -> None:

@@ -97,11 +97,21 @@ def compose(
     top_p: TopP = 0.95,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
+    reject: Annotated[
+        int | None, typer.Option(metavar="NOTES", help="Compose again what copies a phrase of more notes.")
+    ] = None,
+    against: Annotated[Path | None, typer.Option(metavar="CORPUS", help="Whose pieces --reject looks for.")] = None,
 ) -> None:
     """Compose music from a sentence. An option beats the words."""
+    from orchestrion.cli.corpus import opened_index
+    from orchestrion.corpus.store import open_corpus
     from orchestrion.score.files import read
 
+    if (reject is None) != (against is None):
+        missing = "--against CORPUS, the corpus whose pieces" if against is None else "--reject NOTES, above which they"
+        raise typer.BadParameter(f"to leave out copies, add {missing} count as copied")
     given = None if like is None else read(like)
+    index = None if against is None else opened_index(open_corpus(against))
 
     def made(**options: Any) -> list[Composition]:
         from orchestrion import composing
@@ -114,6 +124,8 @@ def compose(
             meter=meter,
             instruments=instruments or (),
             like=given,
+            reject=reject,
+            against=index,
             **options,
         )
 
@@ -242,6 +254,11 @@ def _tell(pieces: list[Composition]) -> None:
         if piece is pieces[0] or not check["holds"]
     ]
     show.table(("control", "plan", "measured", ""), checks, ["red" if row[-1] == "FAILS" else "" for row in checks])
+    for number, copying in enumerate((piece.record["copying"] for piece in pieces), 1):
+        if copying:
+            notes, tries = copying["longest_phrase_notes"], copying["tries"]
+            shared = f"a phrase of {notes} notes with {copying['of']}" if notes else "no phrase"
+            show.line(f"piece {number} shares {shared}; {tries} {'try' if tries == 1 else 'tries'}")
 
 
 def _standing(strength: str, overruled_by: str) -> str:
