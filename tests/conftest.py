@@ -34,6 +34,15 @@ def little_song(seed: int, bars: int = 4, meter: tuple[int, int] = (4, 4)) -> Sc
     return score
 
 
+def repeated(score: Score, times: int) -> Score:
+    """The notes played so many times, one after another."""
+    result, length = score.copy(), score.end()
+    for track, once in zip(result.tracks, score.tracks, strict=True):
+        for start in range(length, times * length, length):
+            track.notes.extend([Note(start + n.time, n.duration, n.pitch, n.velocity) for n in once.notes])
+    return result
+
+
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Twelve little songs, of which some are for validation."""

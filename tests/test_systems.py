@@ -12,15 +12,16 @@ import pytest
 import torch
 from symusic import Score
 
-from conftest import little_song
+from conftest import little_song, repeated
 from orchestrion import checkpoint
 from orchestrion.corpus.build import build
 from orchestrion.corpus.store import Corpus
+from orchestrion.errors import UserError
 from orchestrion.measured import check_controls
 from orchestrion.registry import config_class, recipe, system_class, system_module, system_names
 from orchestrion.representations.cells import encode
 from orchestrion.score.files import read, write_midi
-from orchestrion.system import Recipe, Request, System, Training
+from orchestrion.system import LikelihoodSystem, PieceNats, Recipe, Request, System, Training
 from orchestrion.text.controls import Controls
 from orchestrion.theory import DRUMS, Key, Meter
 from orchestrion.train import train
@@ -231,6 +232,39 @@ def test_sequences_of_different_lengths_step_together(learned: System, stepping:
         got, state = stepping.step(learned, sequence[rows, lengths].unsqueeze(1), state)
         torch.testing.assert_close(got[:, 0], known[rows, lengths], atol=1e-5, rtol=1e-5)
         lengths += 1
+
+
+# ---- likelihood
+
+
+def test_a_likelihood_is_of_whole_pieces(name: str, learned: System) -> None:
+    if not isinstance(learned, LikelihoodSystem):
+        pytest.skip(f"{name} gives no likelihood")
+    assert learned.likelihood_terms.strip()
+
+    def nats(system: System, score: Score) -> PieceNats:
+        assert isinstance(system, LikelihoodSystem)
+        before = score.dumps_midi()
+        found = system.piece_nats(score)
+        assert score.dumps_midi() == before
+        assert found == system.piece_nats(score)
+        assert all(value >= 0 for value in found.nats.values())
+        assert 0 < found.notes <= min(score.note_num(), found.tokens)
+        return found
+
+    def cost(system: System, score: Score) -> float:
+        return sum(nats(system, score).nats.values())
+
+    known = little_song(0)
+    long = repeated(known, 15)
+    assert cost(learned, known) < 0.5 * cost(fresh(name).eval(), known)
+    assert cost(learned, known) < cost(learned, little_song(50)), "what was learned is likelier than what was not"
+    assert nats(learned, long).notes == 15 * nats(learned, known).notes, "every note, however long the piece is"
+    changed = long.copy()
+    changed.tracks[0].notes[-1].pitch += 1
+    assert cost(learned, changed) != cost(learned, long), "up to the last"
+    with pytest.raises(UserError):
+        learned.piece_nats(Score(480))
 
 
 # ---- making music

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from symusic import Score
@@ -120,3 +120,30 @@ class System(nn.Module, ABC):
     @abstractmethod
     def generate(self, request: Request, rng: np.random.Generator) -> list[Score]:
         """`request.count` pieces. The same rng and thread count give the same pieces."""
+
+
+@dataclass(frozen=True)
+class PieceNats:
+    """What a whole piece costs a system: -ln of the probability that it gives to the piece.
+
+    nats: by part, such as the fields of a note; their sum is the cost. tokens: decisions predicted, each the choice of
+    one value, marks that end something among them; padding and what stands given are none. notes: those predicted,
+    fewer than the Score has where the representation cannot hold them all.
+    """
+
+    nats: Mapping[str, float]
+    tokens: int
+    notes: int
+
+
+@runtime_checkable
+class LikelihoodSystem(Protocol):
+    """A System that knows how likely music is: one that predicts it token by token. Others have no such method."""
+
+    @property
+    def likelihood_terms(self) -> str:
+        """What a token is, what stands given and how much past is in sight: figures compare on the same terms only."""
+
+    def piece_nats(self, score: Score, sentence: np.ndarray | None = None) -> PieceNats:
+        """The whole piece in evaluation mode, each of its notes predicted exactly once, by sliding context where it is
+        long. sentence: as in Request. Raises UserError for music that the system cannot hold."""

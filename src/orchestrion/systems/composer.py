@@ -28,11 +28,14 @@ from orchestrion.nn.attention import Block, Cache, rotation
 from orchestrion.nn.optimizer import MuonAdamW
 from orchestrion.nn.stepping import BlockStep, bf16_is_fast, int8_is_fast, product
 from orchestrion.representations import steps
-from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, decode
+from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, decode, encode
+from orchestrion.representations.sliding import Span, spans
 from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
 from orchestrion.sampling import draw
-from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
+from orchestrion.score.analysis import estimate_key
+from orchestrion.score.pedal import apply_sustain
+from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, System, Training
 from orchestrion.text.leaning import Leaning
 from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 
@@ -230,6 +233,34 @@ class Composer(System):
             nats.append(F.cross_entropy(logits.float(), targets[kept, field], ignore_index=-1, reduction="sum"))
         return torch.stack(nats), learned.sum()
 
+    # ---- likelihood
+
+    @property
+    def likelihood_terms(self) -> str:
+        seen = self.config.context_rows
+        return (
+            "A token is a field of a note (position, pitch, duration, velocity; drums have no duration) or the end of a"
+            " cell, a bar of a track, on twelve steps a quarter note; bars, meters, tempo, key and instruments are"
+            f" given; each row is predicted after {seen // 2} to {seen} rows (notes and cells) or all there are."
+        )
+
+    @torch.inference_mode()
+    def piece_nats(self, score: Score, sentence: np.ndarray | None = None) -> PieceNats:
+        sounding, config = apply_sustain(score), self.config
+        cells, key = encode(sounding), estimate_key(sounding)[0]
+        everything = np.ones((len(cells.meters), len(cells.instruments)), bool)
+        rows, targets = rows_and_targets(cells, ~everything, everything, shift_to_common_key(key))
+        windows = spans(len(rows), config.context_rows)
+        conditions = _conditions(cells, key, sentence, config)
+        at_once = max(1, config.batch_rows // config.context_rows)
+        nats = np.zeros(len(FIELDS))
+        for index in range(0, len(windows), at_once):
+            batch = _span_batch(windows[index : index + at_once], rows, targets)
+            batch |= {name: value.expand(len(batch["rows"]), *value.shape[1:]) for name, value in conditions.items()}
+            nats += self._nats({name: value.to(self.no_sentence.device) for name, value in batch.items()})[0].tolist()
+        parts = dict(zip(FIELDS, nats.tolist(), strict=True))
+        return PieceNats(parts, int((targets >= 0).sum()), len(cells.notes))
+
     # ---- composing
 
     @torch.inference_mode()
@@ -321,14 +352,8 @@ class _Session:
         self.writers, self.rngs = list(writers), rngs  # of the pieces that are not done
         config = composer.config
         given, _ = _grid(request)
-        sentence = np.full(config.sentence_width, np.nan) if request.sentence is None else request.sentence
-        conditions = {
-            "sentence": torch.as_tensor(sentence, dtype=torch.float32)[None],
-            "tempo": torch.tensor([tempo_class(given.tempo)]),
-            "mode": torch.tensor([_mode(request.key)]),
-            "ensemble": torch.from_numpy(_ensemble(given.instruments))[None],
-        }
         self.lean = _lean(request.leaning)
+        conditions = _conditions(given, request.key, request.sentence, config)
         self.prefix = composer.condition(**conditions)  # (1, PREFIX_ROWS, D)
         count, like = len(writers), self.prefix
         self.full = config.context_rows + PREFIX_ROWS  # a cell that begins below is written to its end
@@ -420,6 +445,17 @@ def _lean(leaning: Leaning) -> list[np.ndarray]:
     return lean
 
 
+def _conditions(cells: Cells, key: Key, sentence: np.ndarray | None, config: ComposerConfig) -> dict[str, Tensor]:
+    """What `Composer.condition` takes, for one piece."""
+    words = np.full(config.sentence_width, np.nan) if sentence is None else sentence
+    return {
+        "sentence": torch.as_tensor(words, dtype=torch.float32)[None],
+        "tempo": torch.tensor([tempo_class(cells.tempo)]),
+        "mode": torch.tensor([_mode(key)]),
+        "ensemble": torch.from_numpy(_ensemble(cells.instruments))[None],
+    }
+
+
 def _mode(key: Key) -> int:
     return ("major", "minor").index(key.mode)
 
@@ -451,6 +487,19 @@ def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: Comp
         batches[-1].append(window)
     shares = np.array([len(batch) * batch[-1].size for batch in batches], float)
     return batches[rng.choice(len(batches), p=shares / shares.sum())]
+
+
+def _span_batch(windows: list[Span], rows: np.ndarray, targets: np.ndarray) -> dict[str, Tensor]:
+    """Spans of one piece's rows as tensors. As in training, musical time is 0 where the first bar of each begins."""
+    shape = len(windows), max(window.end - window.start for window in windows)
+    batch_rows = np.zeros((*shape, steps.COLUMNS), np.int64)
+    batch_targets = np.full((*shape, len(FIELDS)), -1, np.int64)
+    for own_rows, own_targets, window in zip(batch_rows, batch_targets, windows, strict=True):
+        size, seen = window.end - window.start, window.first - window.start
+        own_rows[:size] = rows[window.start : window.end]
+        own_rows[:size, steps.TIME] -= own_rows[0, steps.TIME] - max(own_rows[0, steps.AT] - 1, 0)
+        own_targets[seen:size] = targets[window.first : window.end]
+    return {"rows": torch.from_numpy(batch_rows), "targets": torch.from_numpy(batch_targets)}
 
 
 def window_batch(
