@@ -13,7 +13,7 @@ import orchestrion
 
 ROOT = Path(orchestrion.__file__).parent
 FLOORS = [
-    {"theory", "errors", "writing"},
+    {"theory", "errors", "writing", "workers"},
     {"score"},
     {"representations", "metrics", "render", "text"},
     {"corpus", "nn", "sampling"},
@@ -23,6 +23,7 @@ FLOORS = [
     {"checkpoint"},
     {"measured", "given", "runs", "processes"},
     {"train", "composing"},
+    {"evaluation"},
     {"cli", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -59,8 +60,9 @@ def test_every_room_has_a_floor() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["theory", "score.files", "score.analysis", "metrics.pitch", "metrics.copying", "text.controls",
-               "representations.cells", "corpus.store", "corpus.build", "cli", "catalogue"],
+    "module", ["theory", "score.files", "score.analysis", "metrics.suite", "text.controls",
+               "representations.cells", "corpus.store", "corpus.build", "cli", "catalogue", "evaluation.measuring",
+               "evaluation.page"],
 )  # fmt: skip
 def test_light_floors_need_no_torch(module: str) -> None:
     code = f"import sys, orchestrion.{module}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"

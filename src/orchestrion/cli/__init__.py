@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import orchestrion
-from orchestrion.cli import corpus, music, show, systems, training
+from orchestrion.cli import corpus, evaluation, music, show, systems, training
 from orchestrion.errors import UserError
 
 INTERRUPTED = 130
@@ -21,6 +21,7 @@ app.command("compose")(music.compose)
 app.command("continue")(music.continue_)
 app.command("fill")(music.fill)
 app.command("train")(training.train)
+app.command("evaluate")(evaluation.evaluate)
 app.command("systems")(systems.systems)
 app.add_typer(corpus.app, name="corpus")
 

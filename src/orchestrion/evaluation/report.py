@@ -6,7 +6,8 @@ says why in `missing`, one with too few pieces says so in `warning`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,14 @@ class SideInfo:
 @dataclass(frozen=True)
 class Figure:
     """A metric as means over the pieces of either side. definition: Metric.definition; difference: generated less
-    reference, None without a reference."""
+    reference, None without a reference; spread: standard deviation of the pieces of one side, mean of both (root mean
+    square), nan where either has fewer than two."""
 
     definition: str
     generated: Interval
     reference: Interval | None = None
     difference: Interval | None = None
+    spread: float = nan
     missing: str = ""
     warning: str = ""
 
@@ -68,6 +71,12 @@ class Comparison:
     noise: dict[str, float]
     missing: str = ""
     warning: str = ""
+
+    @classmethod
+    def without(cls, definition: str, missing: str) -> Comparison:
+        """One that could not be made, and why."""
+        none, unknown = np.zeros(0), Interval(nan, nan, nan, 0)
+        return cls(definition, none, none, none, {}, {}, {}, "", unknown, unknown, unknown, {}, missing)
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,11 @@ class SentencePairs:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a model makes of pieces it was not trained on."""
+    """What a model makes of pieces it was not trained on.
+
+    context: what a token is and how much the model sees. parts: nats a note by part of it, such as pitch.
+    left_out_notes: those that the model's notation cannot hold, which cost nothing; skipped: (piece, reason).
+    """
 
     model: str
     pieces: int
@@ -149,8 +162,30 @@ class Likelihood:
     nats_per_note: Interval
     nats_per_beat: Interval
     bits_per_second: Interval
-    perplexity: float
+    perplexity: Interval
     context: str
+    tokens: int = 0
+    notes: int = 0
+    left_out_notes: int = 0
+    parts: dict[str, float] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """How near a model comes to how pieces truly go on, each opening of `opening_bars` continued once by
+    `continued_bars`. by_model and by_repeating (the opening played again, what has to be beaten): means over pieces of
+    "precision", "recall", "f1" and "bleu", 0..1. skipped: (piece, reason)."""
+
+    model: str
+    pieces: int
+    opening_bars: int
+    continued_bars: int
+    by_model: dict[str, Interval]
+    by_repeating: dict[str, Interval]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    missing: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +217,24 @@ class Report:
     controls: list[ControlsKept] = field(default_factory=list)
     sentences: SentencePairs | None = None
     likelihood: list[Likelihood] = field(default_factory=list)
+    continuations: Continuations | None = None
     shown: list[Shown] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+
+
+def as_json(value: Any) -> Any:
+    """A report, or any part of one, as JSON has it: dataclasses as objects, arrays as lists of six digits that count,
+    nan as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: as_json(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): as_json(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [as_json(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if isfinite(value) else None
+    return value
