@@ -91,7 +91,8 @@ def whole_suite(folder: Path, files: int, workers: int) -> dict[str, float]:
     return {
         "files": len(side.items), "measured": len(table), "left out": len(table.skipped), "workers": workers,
         "notes": sum(row.measured.notes for row in table.rows), "seconds": round(seconds, 1),
-        "files a second": round(len(side.items) / seconds, 1), "peak memory, MiB (main and largest worker)": round(peak / 1024),
+        "files a second": round(len(side.items) / seconds, 1),
+        "peak memory, MiB (main process and largest worker)": round(peak / 1024),
     }  # fmt: skip
 
 
@@ -130,8 +131,9 @@ def main() -> None:
         seed=None,
         data={"performances (names)": digest, "band files": options.band_files},
         tables=[
-            {"title": "Measuring piano performances, one thread", "columns": ["figure", "value"], "rows": list(figures.items())},
-            {"title": "Multi-track files through the whole suite", "columns": ["figure", "value"], "rows": list(whole.items())},
+            {"title": title, "columns": ["figure", "value"], "rows": list(part.items())}
+            for title, part in (("Measuring piano performances, one thread", figures),
+                                ("Multi-track files through the whole suite", whole))
         ],
     )  # fmt: skip
 

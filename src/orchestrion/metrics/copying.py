@@ -233,7 +233,7 @@ def suffix_order(moves: np.ndarray) -> np.ndarray:
 
 
 _WHERE = "orchestrion.metrics.copying.Shared"
-_OURS = "ours; by suffix array (Manber and Myers 1990)"
+_OURS = "Orchestrion; by suffix array (Manber and Myers 1990)"
 SET_MEASURES = (
     SetMeasure(
         "longest-copied-run", "longest copied run",

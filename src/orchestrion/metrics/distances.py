@@ -321,21 +321,21 @@ def _interval(value: float, again: np.ndarray, pieces: int, level: float, most: 
     return Interval(value, float(max(value - middle + low, 0.0)), float(min(value - middle + high, most)), pieces)
 
 
-_SOURCE = "Yang and Lerch 2020; Luo 2021, section 5.1.2"
+_SOURCE = "Yang and Lerch (2020); Luo (2021), section 5.1.2"
 _DISTANCES = "euclidean distances of the feature, every pair in both orders"
 
 SET_MEASURES = (
     SetMeasure(
-        "sum-of-distances", "Sum of distances",
+        "sum-of-distances", "sum of distances",
         "How far all pieces lie from each other, within a set or across two; a small sum within a set means sameness.",
         f"sum of {_DISTANCES} within a set, no piece with itself; each with each across", "unit of the feature",
-        "Luo 2021, tables 5.2 to 5.5, 5.7, 5.9", where="metrics.distances.compare_features",
+        "Luo (2021), tables 5.2 to 5.5, 5.7, 5.9", where="orchestrion.metrics.distances.compare_features",
     ),
     SetMeasure(
-        "mean-of-distances", "Mean distance",
+        "mean-of-distances", "mean distance",
         "How far two pieces lie apart on average, within a set or across two; does not grow with the number of pieces.",
         f"mean of {_DISTANCES} within a set, no piece with itself; each with each across", "unit of the feature",
-        _SOURCE, where="metrics.distances.compare_features",
+        _SOURCE, where="orchestrion.metrics.distances.compare_features",
     ),
     SetMeasure(
         "kl-of-distances", "KL of distances",
@@ -343,25 +343,25 @@ SET_MEASURES = (
         "apart, or much of a sameness.",
         f"KL(p || q), p, q Gaussian densities (Scott) of {_DISTANCES}, p within the generated set and q across, at "
         f"{POINTS} points that reach {_PAD:g} bandwidths beyond all; {FLOOR:g} of each spread evenly",
-        "nats", _SOURCE, where="metrics.distances.kl",
+        "nats", _SOURCE, where="orchestrion.metrics.distances.kl",
     ),
     SetMeasure(
         "kl-of-distances:mgeval", "KL of distances as mgeval has it",
         "Compares the shapes of the densities wherever they lie: sets far apart can come to 0.",
         "sum p log(p / q), p and q each at 1000 points from the least to the greatest of its own samples, normalised",
-        "nats", "mgeval (Yang and Lerch)", where='metrics.distances.kl, grid="mgeval"',
+        "nats", "mgeval (Yang and Lerch)", where='orchestrion.metrics.distances.kl, grid="mgeval"',
     ),
     SetMeasure(
-        "overlap-of-distances", "Overlapping area",
+        "overlap-of-distances", "overlapping area",
         "How much of the two densities of distances, within the generated set and across, is common: 1 is alike.",
         "integral of min(p, q), p and q as in kl-of-distances", "share", _SOURCE, high=1.0,
-        where="metrics.distances.overlap",
+        where="orchestrion.metrics.distances.overlap",
     ),
     SetMeasure(
-        "overlap-of-distances:mgeval", "Overlapping area as mgeval has it",
+        "overlap-of-distances:mgeval", "overlapping area as mgeval has it",
         "As the overlapping area, the tails of the densities cut off, so that a set overlaps itself by less than 1.",
         "integral of min(p, q) from the least to the greatest sample of both", "share", "mgeval (Yang and Lerch)",
-        high=1.0, where='metrics.distances.overlap, grid="mgeval"',
+        high=1.0, where='orchestrion.metrics.distances.overlap, grid="mgeval"',
     ),
     SetMeasure(
         "kl-of-mean-features", "KL of mean features",
@@ -369,6 +369,6 @@ SET_MEASURES = (
         "the same.",
         f"sum p log(p / q), p the mean feature of the generated set and q that of the reference, {SMOOTHING:g} added "
         "to each cell of either and then normalised",
-        "nats", "Luo 2021, table 5.1", where="metrics.distances.kl_of_histograms",
+        "nats", "Luo (2021), table 5.1", where="orchestrion.metrics.distances.kl_of_histograms",
     ),
 )  # fmt: skip

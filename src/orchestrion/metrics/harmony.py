@@ -68,7 +68,7 @@ def chord_progression(music: Score | Grid) -> np.ndarray:
 
 
 def chord_progression_irregularity(music: Score | Grid) -> float:
-    """Share of different chord trigrams among all trigrams of `chord_progression`, 0..1 (Wu & Yang 2020).
+    """Share of different chord trigrams among all trigrams of `chord_progression`, 0..1 (Wu and Yang 2020).
 
     Equal chords in a row are one: the paper's lead sheets write a chord where it changes, and C C C would count how
     long a chord is held. nan below three chords. Short pieces reach 1 more easily, so compare like lengths."""
@@ -125,37 +125,37 @@ def _cut(music: Score | Grid, unit: str) -> Grid:
 METRICS: tuple[Metric, ...] = (
     Metric(
         "chord-progression-irregularity",
-        "Chord progression irregularity",
+        "chord progression irregularity",
         "How rarely a run of three chords returns: low where a few progressions carry the piece, 1 where none is heard "
         "twice; short pieces come out higher.",
         "different trigrams / all trigrams of the chords by half bars, equal chords in a row taken as one; chord = "
         "major, minor or diminished triad of the largest cosine with the square roots of the durations of the pitch "
         "classes, + 0.2 for a root in the bass, + a quarter of the same in the half bars before and after",
         "share",
-        "Wu & Yang 2020 (CPI), on estimated chords",
+        "Wu and Yang (2020), CPI, on estimated chords",
         function=chord_progression_irregularity,
         high=1.0,
         undefined="fewer than three chords",
     ),
     Metric(
         "chord-progression-irregularity:musdr",
-        "Chord progression irregularity as MusDr counts it",
-        "As above but with the last three chords left uncounted, and 1 for a piece of three chords or fewer.",
+        "chord progression irregularity as MusDr counts it",
+        "The share of new chord triples as MusDr counts it: the last one left out, and 1 for three chords or fewer.",
         "different trigrams / all trigrams without the last trigram; 1 for three chords or fewer, none included",
         "share",
-        "MusDr's code (Wu & Yang 2020), on estimated chords",
+        "MusDr's code (Wu and Yang 2020), on estimated chords",
         function=_musdr,
         high=1.0,
-        undefined="never",
+        undefined="no pitched notes",
     ),
     Metric(
         "chord-tone-share",
-        "Chord tone share",
+        "chord tone share",
         "How much of the sounding time belongs to the chord of the moment: low values mean clusters or many passing "
         "notes, 1 means bare triads.",
         "time of pitched notes on the three tones of the chord of their half bar / time of all pitched notes",
         "share",
-        "this project",
+        "Orchestrion",
         function=chord_tone_share,
         high=1.0,
         undefined="no pitched notes",
@@ -163,12 +163,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "harmonic-rhythm",
-        "Harmonic rhythm",
+        "harmonic rhythm",
         "How often the harmony moves: 0.5 is a new chord every second bar, 2 one in every half bar, the most it can "
         "see.",
         "changes of the chord from one sounding half bar to the next / bars in which a pitched note sounds",
         "changes a bar",
-        "this project",
+        "Orchestrion",
         function=harmonic_rhythm,
         high=2.0,
         undefined="no pitched notes",

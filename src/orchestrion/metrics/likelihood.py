@@ -41,13 +41,13 @@ def likelihood_figures(
     }
 
 
-_HERE = "metrics.likelihood.likelihood_figures"
+_HERE = "orchestrion.metrics.likelihood.likelihood_figures"
 _TOLD = "Lower is better foreseen"
 
 SET_MEASURES = (
     SetMeasure(
         "nats-per-token",
-        "Nats per token",
+        "nats per token",
         f"How surprised the model is by each of its own decisions. {_TOLD}; it compares models of one notation only.",
         "sum of -ln p(token | all before it in sight) / number of tokens, over whole pieces; marks of an end count,"
         " padding does not",
@@ -58,31 +58,31 @@ SET_MEASURES = (
     ),
     SetMeasure(
         "nats-per-note",
-        "Nats per note",
+        "nats per note",
         f"How surprised the model is by a note with all that belongs to it. {_TOLD}.",
         "sum of -ln p over all tokens / number of notes predicted",
         "nats",
-        "ours",
+        "Orchestrion",
         where=_HERE,
         fewest_pieces=20,
     ),
     SetMeasure(
         "nats-per-beat",
-        "Nats per beat",
+        "nats per beat",
         f"How surprised the model is by a quarter note of music. {_TOLD}, and models of different notations compare.",
         "sum of -ln p over all tokens / quarter notes from tick 0 to the end of the last note",
         "nats per quarter note",
-        "ours",
+        "Orchestrion",
         where=_HERE,
         fewest_pieces=20,
     ),
     SetMeasure(
         "bits-per-second",
-        "Bits per second",
+        "bits per second",
         f"How much the model has to be told for a second of music. {_TOLD}, and models of different notations compare.",
         "sum of -log2 p over all tokens / seconds from tick 0 to the end of the last note, by the tempo marks",
         "bits/s",
-        "ours",
+        "Orchestrion",
         where=_HERE,
         fewest_pieces=20,
     ),

@@ -147,11 +147,11 @@ def rows(
             **described,
         )
     for choice in choices:
-        who = " and ".join(choice.values())
+        who, other = " and ".join(choice.values()), len(choice) > 1
         yield Metric(
             f"{id}-{'-'.join(choice.values())}{variant}",
-            f"{name}, {who}",
-            sentence.format(who=f"the {who}"),
+            f"{name}, {who}" + (f", as {variant[1:]} has it" if variant else ""),
+            sentence.format(who=" and ".join(f"the {one}" for one in choice.values()) if other else f"the {who} part"),
             formula,
             function=partial(function, **choice),
             undefined=undefined.format(who=who),
@@ -159,7 +159,7 @@ def rows(
         )
 
 
-PAPER = "MuseGAN, Dong et al. 2018"
+PAPER = "MuseGAN (Dong et al. 2018)"
 EACH = [{"family": family} for family in FAMILIES]
 EACH_PITCHED = [{"family": family} for family in PITCHED]
 EACH_PAIR = [{"family": family, "other": other} for family, other in PAIRS]
@@ -168,7 +168,7 @@ METRICS: tuple[Metric, ...] = (
     *rows(
         "musegan-empty-bars", "empty bars",
         "How much of the time {who} rests for whole bars; 0 means that it plays in every bar.",
-        empty_bars, EACH, formula="bars in which no note of the family sounds / bars", unit="share of bars",
+        empty_bars, EACH, formula="bars in which no note of the family sounds / bars", unit="share",
         source=f"{PAPER} (EB)", high=1.0, undefined="no {who} track, or no notes",
     ),
     *rows(
@@ -182,7 +182,7 @@ METRICS: tuple[Metric, ...] = (
         "musegan-qualified-notes", "qualified notes",
         "How much of what {who} plays is no mere fragment but at least a 32nd note; low values mean noise.",
         qualified_notes, EACH_PITCHED,
-        formula="whole notes of at least 3 steps of 24 a quarter note / notes", unit="share of notes",
+        formula="whole notes of at least 3 steps of 24 a quarter note / notes", unit="share",
         source=f"{PAPER} (QN)", high=1.0, undefined="no {who} notes",
     ),
     *rows(
@@ -190,14 +190,14 @@ METRICS: tuple[Metric, ...] = (
         "How much of the time in its bars {who} plays two pitches or more at once.",
         polyphonic_rate, EACH_PITCHED,
         formula="steps at which at least 2 different pitches sound / steps of the bars in which the family sounds",
-        unit="share of steps", source=f"{PAPER}'s code", high=1.0, undefined="no {who} notes",
+        unit="share", source="MuseGAN's code (Dong et al. 2018)", high=1.0, undefined="no {who} notes",
     ),
     *(
         Metric(
             f"musegan-drum-pattern-{beats}-beat", f"drum pattern, {beats}-beat",
             f"How many of the drum strokes lie on the {of}; high values mean a steady rock beat.",
             formula=f"drum onsets on every {steps}th step of 24 a quarter note from the bar line / drum onsets",
-            unit="share of onsets", source=f"{PAPER} (DP)", function=partial(drum_pattern, steps=steps), high=1.0,
+            unit="share", source=f"{PAPER} (DP)", function=partial(drum_pattern, steps=steps), high=1.0,
             undefined="no drums", style=beats == 16,
         )
         for beats, steps, of in ((8, 12, "eighth notes"), (16, 6, "sixteenth notes"))

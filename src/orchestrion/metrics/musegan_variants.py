@@ -124,21 +124,21 @@ METRICS: tuple[Metric, ...] = (
             "Notes of {who} of at least 2 steps when bar lines cut them; only to explain old tables.",
             partial(qualified_notes_v1, converted=converted), EACH_PITCHED,
             formula=f"runs of at least 2 steps / runs in a bar{of}, mean over the bars in which any sounds",
-            unit="share of notes", source=_V1, high=1.0, undefined="no {who} notes", variant=f":{variant}",
+            unit="share", source=_V1, high=1.0, undefined="no {who} notes", variant=f":{variant}",
         )
     ),
     *rows(
         "musegan-polyphonic-rate", "polyphonic rate",
         "How much of the whole piece {who} plays three pitches or more at once; only to explain old tables.",
         polyphonic_rate_pypianoroll, EACH_PITCHED,
-        formula="steps at which more than 2 pitches sound / all steps of the piece", unit="share of steps",
+        formula="steps at which more than 2 pitches sound / all steps of the piece", unit="share",
         source=_PYPIANOROLL, high=1.0, undefined="no {who} notes", variant=":pypianoroll-1.0.4",
     ),
     Metric(
         "musegan-drum-pattern-16-beat:musegan-v1", "drum pattern, 16-beat",
         "How near the drum strokes of a bar lie to an even sixteenth grid, wherever it starts; to explain old tables.",
         formula="max over 6 shifts of the sum over onsets of (1, .3, 0, 0, 0, .3)[step % 6] / onsets, mean over bars",
-        unit="share of onsets", source=_V1, function=drum_pattern_v1, high=1.0, undefined="no drums",
+        unit="share", source=_V1, function=drum_pattern_v1, high=1.0, undefined="no drums",
     ),
     *rows(
         "musegan-tonal-distance", "tonal distance",

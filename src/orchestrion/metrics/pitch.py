@@ -285,7 +285,7 @@ METRICS = (
         "pitch-class-entropy-4-bars",
         "pitch-class entropy of four bars",
         "How many note names mix within a phrase of four bars; far above the figure of one bar where harmony moves.",
-        "the same over every four neighbouring bars, one window starting with each bar (all bars if fewer than four)",
+        "mean entropy of the classes struck in every four neighbouring bars (all bars if fewer than four)",
         "bits",
         "MusDr's H4 (Wu and Yang 2020)",
         function=lambda grid: pitch_class_entropy_of_bars(grid, bars=4),

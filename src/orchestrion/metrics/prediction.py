@@ -119,32 +119,32 @@ def perplexity(nats_per_token: float) -> float:
         return float(np.exp(nats_per_token))
 
 
-_SOURCE = "Luo 2021, section 5.1.2"
+_SOURCE = "Luo (2021), section 5.1.2"
 
 SET_MEASURES = (
     SetMeasure(
-        "note-f1", "Notes predicted right",
+        "note-f1", "notes predicted right",
         "How many of the notes that a model predicted are those written, and the other way round: 1 is every note.",
         "hits / predicted (precision), hits / true (recall), 2 hits / (predicted + true) (F1), of the sets of (onset "
         "in steps of 1/12 quarter, percussion or not, pitch)",
-        "share", _SOURCE, where="metrics.prediction.note_agreement", high=1.0,
+        "share", _SOURCE, where="orchestrion.metrics.prediction.note_agreement", high=1.0,
     ),
     SetMeasure(
-        "frame-f1", "Sounding predicted right",
+        "frame-f1", "sounding predicted right",
         "As notes predicted right, moment by moment, so that held notes weigh more.",
         "as note-f1, of the sets of (step, pitch) at which a pitched note sounds",
-        "share", _SOURCE, where="metrics.prediction.frame_agreement", high=1.0,
+        "share", _SOURCE, where="orchestrion.metrics.prediction.frame_agreement", high=1.0,
     ),
     SetMeasure(
         "bleu", "BLEU",
         "How many short runs of tokens a prediction shares with what was written: 1 is the same, 0 has no run of four.",
         "exp(mean over n = 1..4 of log precision of runs of n tokens, clipped) min(1, exp(1 - r / c)), unsmoothed",
-        "share", f"{_SOURCE}; Papineni et al. 2002", where="metrics.prediction.bleu", high=1.0,
+        "share", f"{_SOURCE}; Papineni et al. 2002", where="orchestrion.metrics.prediction.bleu", high=1.0,
     ),
     SetMeasure(
-        "perplexity", "Perplexity",
+        "perplexity", "perplexity",
         "Among how many equally likely tokens the model is in doubt at each step: 1 knows the music by heart.",
         "exp(mean negative log-likelihood of a token in nats)",
-        "tokens", _SOURCE, where="metrics.prediction.perplexity", low=1.0,
+        "tokens", _SOURCE, where="orchestrion.metrics.prediction.perplexity", low=1.0,
     ),
 )  # fmt: skip

@@ -69,13 +69,14 @@ def pair_matrix(groups: Sequence[np.ndarray], rng: np.random.Generator, alpha: f
 
 SET_MEASURES = (
     SetMeasure(
-        "sentence-divergence", "Divergence of two sentences",
+        "sentence-divergence", "divergence of two sentences",
         "How differently two sentences make the system play: near the diagonal's noise it is the same music, larger is "
         "other music.",
         "sum P log(P / Q), P and Q the distributions of the pitched notes of all pieces of a sentence over the classes "
         f'named beside it (one of: {", ".join(DISTRIBUTIONS)}), {ALPHA} notes added to each class; diagonal: mean over '
         f"{SPLITS} cuts of the sentence's pieces into random halves",
-        "nats", "APE-GAN paper, equation 8 (its sign put right) and figure 6", where="metrics.sentences.pair_matrix",
+        "nats", "APE-GAN paper, equation 8 (its sign put right) and figure 6",
+        where="orchestrion.metrics.sentences.pair_matrix",
         fewest_pieces=10,
     ),
 )  # fmt: skip

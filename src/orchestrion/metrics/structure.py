@@ -19,7 +19,7 @@ from orchestrion.theory import DRUMS
 MAX_BARS = 1024
 MAX_WINDOWS = 512
 _PHRASE_BARS = 4
-#: Spans in seconds of the three structureness indicators, as Wu & Yang (2020) chose them.
+#: Spans in seconds of the three structureness indicators, as Wu and Yang (2020) chose them.
 SPANS = {"short": (3.0, 8.0), "mid": (8.0, 15.0), "long": (15.0, np.inf)}
 _MOST_FRAMES, _MOST_POOLED_FRAMES = 256, 64
 _SMOOTHING_FRAMES = 8
@@ -80,7 +80,7 @@ def phrase_return(music: Score | Grid) -> float:
 
 
 def structureness(music: Score | Grid, span: str) -> float:
-    """The structureness indicator of Wu & Yang (2020), 0..1: how well the best segment of a span ("short" 3 to 8
+    """The structureness indicator of Wu and Yang (2020), 0..1: how well the best segment of a span ("short" 3 to 8
     seconds, "mid" 8 to 15, "long" from 15 on) explains the piece by its repetitions, by `segment_fitness`.
 
     They look at audio; here a frame is a bar, an equal part of one, or several, so that it lasts about a second by the
@@ -119,7 +119,7 @@ def path_similarity(chromagram: np.ndarray) -> np.ndarray:
 
     Cosines, averaged along diagonals over eight frames forwards or backwards, whichever is more, and over the best of
     twelve transpositions; the highest quarter is kept and scaled to 0..1 and all else set to -2; the diagonal is 1
-    (Mueller, Jiang & Grohganz 2011; thresholds as in Wu & Yang 2020). Silence is similar to nothing."""
+    (Mueller, Jiang & Grohganz 2011; thresholds as in Wu and Yang (2020)). Silence is similar to nothing."""
     count, reach = len(chromagram), _SMOOTHING_FRAMES
     norm = np.sqrt((chromagram.astype(float) ** 2).sum(axis=1, keepdims=True))
     frames = chromagram / np.where(norm > 0, norm, 1.0)
@@ -213,13 +213,13 @@ def _cosines(grid: Grid, edges: np.ndarray, row: np.ndarray, place: np.ndarray) 
 METRICS: tuple[Metric, ...] = (
     Metric(
         "phrase-return",
-        "Return of phrases",
+        "return of phrases",
         "How much of the music comes back four bars at a time and in order: about 0 where bars are new, shuffled or a "
         "short loop, 0.1 to 0.3 in songs with verses and refrains, near 1 where every phrase returns.",
         "mean over the four-bar windows that sound of (the largest mean similarity with another four bars, bar by bar, "
         "- the largest with another four read backwards); similarity = cosine of the bars' piano rolls by sixteenths",
         "difference of cosines",
-        "this project, on the WGAN-GP paper's self-similarity matrix (its Fig. 9 and 10)",
+        "Orchestrion, on the WGAN-GP paper's self-similarity matrix (its Fig. 9 and 10)",
         function=phrase_return,
         low=-1.0,
         high=1.0,
@@ -229,13 +229,13 @@ METRICS: tuple[Metric, ...] = (
     *(
         Metric(
             f"structureness-{span}",
-            f"Structureness, {span} span",
+            f"structureness, {span} span",
             f"How well the best passage of {seconds} explains the whole piece by its returns, in any key: high for "
             "loops and verses that return, low for music that goes on to something new.",
             f"largest fitness of a segment of {seconds}; fitness = harmonic mean of score and coverage of its optimal "
             f"path family, the segment itself taken off; on chroma in frames of about a second, {frames}",
             "fitness",
-            "Wu & Yang 2020 (SI), after Mueller, Jiang & Grohganz 2011; on notes, not audio",
+            "Wu and Yang (2020), SI, after Mueller, Jiang & Grohganz 2011; on notes, not audio",
             function=partial(structureness, span=span),
             high=1.0,
             undefined=f"no pitched notes, or shorter than {2 * SPANS[span][0]:g} seconds",

@@ -139,25 +139,25 @@ def _normalised(counts: np.ndarray) -> np.ndarray:
     return counts / total if total else np.full(counts.shape, np.nan)
 
 
-_SOURCE = "Yang and Lerch 2020; Luo 2021, section 5.1.2"
+_SOURCE = "Yang and Lerch (2020); Luo (2021), section 5.1.2"
 _PITCHES = tuple(f"{PITCH_CLASS_NAMES[pitch % 12]}{pitch // 12 - 1}" for pitch in range(128))
 _LENGTHS = tuple(NOTE_LENGTHS)
 
 METRICS = (
     Metric(
         "pitches-used-a-bar",
-        "Pitches used a bar",
+        "pitches used a bar",
         "How many different pitches sound in a bar: few is plain, many is busy or chromatic.",
         "mean over bars with pitched notes of the number of different MIDI pitches that sound in the bar",
-        "pitches", "Yang and Lerch 2020", function=pitches_used_a_bar, low=1, high=128, undefined="no pitched notes",
+        "pitches", "Yang and Lerch (2020)", function=pitches_used_a_bar, low=1, high=128, undefined="no pitched notes",
         style=True,
     ),
     Metric(
         "pitch-range-a-bar",
-        "Pitch range a bar",
+        "pitch range a bar",
         "How far the lowest and the highest pitch of a bar lie apart: small is close together, large is wide.",
         "mean over bars with pitched notes of highest less lowest MIDI pitch that sounds in the bar",
-        "semitones", "Yang and Lerch 2020", function=pitch_range_a_bar, high=127, undefined="no pitched notes",
+        "semitones", "Yang and Lerch (2020)", function=pitch_range_a_bar, high=127, undefined="no pitched notes",
         style=True,
     ),
 )  # fmt: skip
@@ -165,7 +165,7 @@ METRICS = (
 FEATURES = (
     Feature(
         "pitch-class-histogram",
-        "Pitch classes",
+        "pitch classes",
         "How often each of the twelve tones is played, in whatever octave: a few high bars mean a clear key.",
         "pitched notes with pitch % 12 == c, over all pitched notes",
         "share of notes", _SOURCE, function=pitch_class_shares, labels=(PITCH_CLASS_NAMES,),
@@ -173,15 +173,15 @@ FEATURES = (
     ),
     Feature(
         "pitch-class-histogram-by-duration",
-        "Pitch classes by duration",
+        "pitch classes by duration",
         "How long each of the twelve tones sounds, in whatever octave: held tones weigh more than passing ones.",
         "sum of the lengths in steps of 1/12 quarter of the pitched notes with pitch % 12 == c, over that of all",
-        "share of time", "Yang and Lerch 2020, whose code also weighs by velocity", function=pitch_class_time_shares,
+        "share of time", "Yang and Lerch (2020), whose code also weighs by velocity", function=pitch_class_time_shares,
         labels=(PITCH_CLASS_NAMES,), undefined="no pitched notes",
     ),
     Feature(
         "bar-pitch-class-histogram",
-        "Pitch classes bar by bar",
+        "pitch classes bar by bar",
         "How often each of the twelve tones is played in an average bar: sparse bars speak as loud as full ones.",
         "mean over bars in which pitched notes begin of the bar's own shares of notes with pitch % 12 == c",
         "share of notes", _SOURCE, function=bar_pitch_class_shares, labels=(PITCH_CLASS_NAMES,),
@@ -189,15 +189,15 @@ FEATURES = (
     ),
     Feature(
         "pitch-histogram",
-        "Pitches",
+        "pitches",
         "How often each pitch is played: shows the registers that the music lives in.",
         "pitched notes of MIDI pitch p, over all pitched notes",
-        "share of notes", "Luo 2021, figures 5.6 and 5.9", function=pitch_shares, labels=(_PITCHES,),
+        "share of notes", "Luo (2021), figures 5.6 and 5.9", function=pitch_shares, labels=(_PITCHES,),
         undefined="no pitched notes",
     ),
     Feature(
         "pitch-class-transitions",
-        "Pitch-class transitions",
+        "pitch-class transitions",
         "Which tone follows which, in whatever octave: a bright diagonal means repeated tones.",
         "mean over steps (an onset of a track to its next) of the share of pairs (note of the one, note of the other) "
         "with pitch classes (row, column)",
@@ -206,7 +206,7 @@ FEATURES = (
     ),
     Feature(
         "pitch-class-transitions:mgeval",
-        "Pitch-class transitions as mgeval counts them",
+        "pitch-class transitions as mgeval counts them",
         "Which tone begins where another ends, in plain counts that grow with the length of the piece.",
         "pairs (i, j) of notes of one pitched track of at least two notes with |end_i - onset_j| < 0.05 s, pitch class "
         "of i by that of j, not normalised",
@@ -215,7 +215,7 @@ FEATURES = (
     ),
     Feature(
         "note-length-histogram",
-        "Note lengths",
+        "note lengths",
         "How often each note length is played, from whole notes to sixteenths: shows how lively the music is.",
         "pitched notes whose length as written is nearest to the class, over all; in a tie plain wins over dotted over "
         "triplet; no bound on the distance",
@@ -223,7 +223,7 @@ FEATURES = (
     ),
     Feature(
         "note-length-transitions",
-        "Note-length transitions",
+        "note-length transitions",
         "Which note length follows which: a bright diagonal means even motion.",
         "as pitch-class-transitions, of the classes of note-length-histogram",
         "share of steps", _SOURCE, function=note_length_transitions, labels=(_LENGTHS, _LENGTHS),
