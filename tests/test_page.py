@@ -18,10 +18,9 @@ import numpy as np
 import pytest
 
 from conftest import little_song
-from orchestrion.evaluation import plots
-from orchestrion.evaluation.notation import bounds, duration, number, percent, signed, with_bounds
-from orchestrion.evaluation.page import page, write_page
-from orchestrion.evaluation.page_music import MOST_NOTES_SHOWN
+from orchestrion.evaluation.numerals import bounds, duration, number, percent, signed, with_bounds
+from orchestrion.evaluation.page import page, plots, write_page
+from orchestrion.evaluation.page.music import MOST_NOTES_SHOWN
 from orchestrion.evaluation.report import (
     Comparison,
     Continuations,

@@ -7,7 +7,7 @@ from math import isfinite, isnan
 
 import numpy as np
 
-from orchestrion.evaluation.notation import duration, number, percent, signed, with_bounds
+from orchestrion.evaluation.numerals import duration, number, percent, signed, with_bounds
 from orchestrion.evaluation.report import Comparison, Figure, Report, TwoSample
 from orchestrion.metrics.definition import Described, Metric
 from orchestrion.metrics.sets import Interval

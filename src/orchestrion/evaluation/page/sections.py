@@ -15,8 +15,9 @@ from math import ceil, isfinite, isnan
 
 import numpy as np
 
-from orchestrion.evaluation import plots
-from orchestrion.evaluation.markup import (
+from orchestrion.evaluation.numerals import number, percent, signed, with_bounds
+from orchestrion.evaluation.page import plots
+from orchestrion.evaluation.page.markup import (
     cell,
     clipped,
     drawn,
@@ -33,7 +34,6 @@ from orchestrion.evaluation.markup import (
     value,
     words,
 )
-from orchestrion.evaluation.notation import number, percent, signed, with_bounds
 from orchestrion.evaluation.report import Comparison, Figure, Report
 from orchestrion.evaluation.summary import DESCRIBED, differs, name, standardised
 from orchestrion.metrics.definition import Feature, Metric

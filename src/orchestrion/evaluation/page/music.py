@@ -8,9 +8,9 @@ from html import escape
 
 import numpy as np
 
-from orchestrion.evaluation import plots
-from orchestrion.evaluation.markup import framed, scrolling, swatch
-from orchestrion.evaluation.notation import number
+from orchestrion.evaluation.numerals import number
+from orchestrion.evaluation.page import plots
+from orchestrion.evaluation.page.markup import framed, scrolling, swatch
 from orchestrion.evaluation.report import Report, Shown
 from orchestrion.theory import instrument_name
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from math import isnan
 
-from orchestrion.evaluation.notation import NONE, bounds, mean
+from orchestrion.evaluation.numerals import NONE, bounds, mean
 from orchestrion.evaluation.summary import DESCRIBED
 from orchestrion.metrics.sets import Interval
 

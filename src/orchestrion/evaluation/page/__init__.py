@@ -9,9 +9,9 @@ from html import escape
 from importlib.resources import files
 from math import isnan
 
-from orchestrion.evaluation import page_music, sections
-from orchestrion.evaluation.markup import items, titled
-from orchestrion.evaluation.notation import NONE, duration, number
+from orchestrion.evaluation.numerals import NONE, duration, number
+from orchestrion.evaluation.page import music, sections
+from orchestrion.evaluation.page.markup import items, titled
 from orchestrion.evaluation.report import Report, SideInfo
 from orchestrion.evaluation.summary import name, summary_lines
 from orchestrion.writing import replace_file
@@ -28,8 +28,8 @@ SECTIONS = (
     ("sentences", "Sentences", sections.sentences),
     ("likelihood", "Likelihood", sections.likelihood),
     ("continuations", "Continuations", sections.continuations),
-    ("similarity", "Self-similarity", page_music.similarity),
-    ("pieces", "Pieces to look at", page_music.pieces),
+    ("similarity", "Self-similarity", music.similarity),
+    ("pieces", "Pieces to look at", music.pieces),
     ("left-out", "Left out", sections.left_out),
     ("behind", "Definitions, settings, versions", sections.behind),
 )
@@ -43,7 +43,7 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> None:
 
 def page(report: Report) -> str:
     """The page as text. The same report gives the same text."""
-    here = files("orchestrion.evaluation")
+    here = files("orchestrion.evaluation.page")
     style, script = ((here / file).read_text("utf-8") for file in ("page.css", "page.js"))
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = [(key, title, text) for key, title, section in SECTIONS if (text := section(report))]

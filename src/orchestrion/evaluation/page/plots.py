@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrion.evaluation.notation import number, with_bounds
+from orchestrion.evaluation.numerals import number, with_bounds
 from orchestrion.metrics.sets import Interval
 from orchestrion.render.picture import COLOURS, DRUM_COLOURS, NAMED_DRUMS, PERCUSSION_NAMES
 from orchestrion.theory import DRUMS
