@@ -15,6 +15,7 @@ from symusic import Note, Score, Tempo, Track
 from orchestrion.corpus.merge import write_corpus
 from orchestrion.corpus.store import SPLITS, Corpus, open_corpus
 from orchestrion.representations.cells import BAR, DURATION, POSITION, TRACK, encode
+from orchestrion.representations.timed import timed
 from orchestrion.score.bars import bars
 from orchestrion.score.files import write_midi
 
@@ -46,15 +47,16 @@ def tune(seed: int, *, length: int = 8, low: int = 50) -> Score:
 def corpus(tmp_path: Path) -> Corpus:
     def rows() -> Any:
         for seed in range(12):
-            cells = encode(tune(seed))
+            cells, in_time = encode(tune(seed)), timed(tune(seed))
             split = SPLITS[0 if seed < 8 else 1 if seed < 10 else 2]
             yield {
                 "id": f"piece {seed}", "dataset": "toy", "group": f"group {seed}", "split": split, "source": "toy",
                 "path": f"{seed}.mid", "licence": "CC0-1.0", "sha256": "0" * 64, "key": "C major",
                 "key_confidence": 1.0, "tempo": 120.0, "instruments": list(cells.instruments), "seconds": 16.0,
                 "meter_runs": [["4/4", len(cells.meters)]], "bars": len(cells.meters), "notes": len(cells.notes),
+                "timed_notes": len(in_time),
                 "facts": {}, "captions": ["toy"], "content": str(seed),
-            }, cells.notes  # fmt: skip
+            }, cells.notes, in_time  # fmt: skip
 
     (tmp_path / "corpus").mkdir()
     write_corpus(tmp_path / "corpus", rows(), {})

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from symusic import Note, Score, Tempo, Track
+from symusic import ControlChange, Note, Score, Tempo, Track
 
+from orchestrion.cli import main
 from orchestrion.corpus import build as building
-from orchestrion.corpus.build import Filters, build, hashed_split
+from orchestrion.corpus.build import Filters, build, build_once, hashed_split
 from orchestrion.corpus.embed import embed
 from orchestrion.corpus.store import Corpus, CorpusError, open_corpus
 from orchestrion.representations import cells
+from orchestrion.representations.timed import TIMED, score_of, timed
 from orchestrion.score.files import write_midi
 
 
@@ -74,6 +76,144 @@ def test_a_piece_comes_back_as_it_was(music: Path, tmp_path: Path) -> None:
         assert all(corpus.captions[line] for line in piece.captions)
     assert corpus.info()["notes"] == len(corpus.notes) == 9 * 32
     assert corpus.info()["hours"] == pytest.approx(9 * 8 / 3600, abs=1e-3)
+
+
+def played(seed: int) -> Score:
+    """A performance: no note on a beat, the tempo changes, equal pitches overlap, and a pedal is down for a while."""
+    rng = np.random.default_rng(seed)
+    score = Score(384)
+    score.tempos.extend([Tempo(0, 120.0), Tempo(1000, 97.0)])
+    track = Track("", 0, False)
+    for _ in range(200):
+        start, length, pitch = int(rng.integers(8000)), int(rng.integers(1, 900)), int(rng.integers(40, 90))
+        track.notes.append(Note(start, length, pitch, int(rng.integers(1, 128))))
+    track.controls.extend([ControlChange(2000, 64, 100), ControlChange(5200, 64, 0)])
+    score.tracks.append(track)
+    return score
+
+
+def test_timed_notes_are_what_sounded_to_the_millisecond(tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    for seed in range(3):
+        write_midi(played(seed), tmp_path / "music" / f"{seed}.mid")
+    corpus = build([tmp_path / "music"], tmp_path / "corpus")
+    for seed, piece in enumerate(corpus.pieces()):
+        (track,) = played(seed).tracks
+        written = track.notes.numpy()
+
+        def milliseconds(ticks: np.ndarray) -> np.ndarray:
+            return np.where(ticks < 1000, ticks * 500 / 384, 1000 * 500 / 384 + (ticks - 1000) * 60_000 / 97 / 384)
+
+        notes = np.array(piece.timed())
+        assert np.array_equal(np.sort(notes["pitch"]), np.sort(written["pitch"]))
+        assert np.abs(np.sort(milliseconds(written["time"].astype(float))) - notes["onset"]).max() < 0.52
+        released = milliseconds(np.array([5200.0]))[0]
+        held = notes[(notes["onset"] > 3500) & (notes["onset"] < released - 2500)]
+        ends = held["onset"].astype(int) + held["length"]
+        again = [(notes["onset"][(notes["pitch"] == n["pitch"]) & (notes["onset"] > n["onset"])]) for n in held]
+        until = [min([*later, released]) for later in again]
+        assert len(held) > 10
+        assert all(end >= bound - 1 for end, bound in zip(ends, until, strict=True))
+        assert np.array_equal(timed(score_of(notes)), notes)
+        assert not piece.timed().flags.writeable
+    assert corpus.info()["timed_notes"] == len(corpus.timed) == 600 > corpus.info()["notes"]
+    assert corpus.timed.dtype == TIMED
+
+
+def test_a_corpus_of_format_1_is_read_but_for_timed_notes(music: Path, tmp_path: Path) -> None:
+    corpus = build([music], tmp_path / "corpus")
+    summary = json.loads((corpus.path / "corpus.json").read_text())
+    del summary["files"]["timed.npy"]
+    (corpus.path / "timed.npy").unlink()
+    rows = [json.loads(line) for line in (corpus.path / "pieces.jsonl").read_text().splitlines()]
+    text = "".join(json.dumps({k: v for k, v in row.items() if "timed" not in k}) + "\n" for row in rows)
+    (corpus.path / "pieces.jsonl").write_text(text)
+    summary["files"]["pieces.jsonl"]["bytes"] = len(text)
+    (corpus.path / "corpus.json").write_text(json.dumps(summary | {"format": 1}))
+    old = open_corpus(corpus.path)
+    assert [len(piece.cells().notes) for piece in old.pieces()] == [32] * 9
+    with pytest.raises(CorpusError, match="build the corpus again"):
+        old.pieces()[0].timed()
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_any_two_pieces_are_enough_to_train_and_validate(tmp_path: Path, count: int) -> None:
+    for seed in range(12):
+        folder, out = tmp_path / f"music{seed}", tmp_path / f"corpus{seed}"
+        folder.mkdir()
+        for index in range(count):
+            write_midi(tune(index, bars=2, tracks=1), folder / f"{index} of {seed}.mid")
+        (folder / "broken.mid").write_bytes(b"no music")
+        write_midi(tune(0, bars=2, tracks=1), folder / "twin.mid")
+        corpus = build([folder], out)
+        splits = {piece.path: piece.split for piece in corpus.pieces()}
+        assert len(splits) == count
+        assert {"train", "valid"} <= set(splits.values())
+        hashed = {path: hashed_split("folder", path, seed=0) for path in splits}
+        moved = sum(splits[path] != hashed[path] for path in splits)
+        assert moved <= 2
+        if {"train", "valid"} <= set(hashed.values()):
+            assert moved == 0
+
+
+def test_a_split_that_the_owner_gave_is_never_changed(music: Path, tmp_path: Path) -> None:
+    rows = [f"album{index % 3}/{index}.mid,train" for index in range(9)]
+    (music / "metadata.csv").write_text("\n".join(["path,split", *rows]))
+    assert {piece.split for piece in build([music], tmp_path / "corpus").pieces()} == {"train"}
+    (music / "metadata.csv").write_text("\n".join(["path,split", *rows[:-1]]))
+    (valid,) = build([music], tmp_path / "corpus").pieces("valid")
+    assert valid.path == "album2/8.mid"
+
+
+def test_building_once_reads_again_only_what_changed(music: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def told(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    first = build_once([music], tmp_path / "corpus", progress=told)
+    assert seen[-1] == (9, 9)
+    seen.clear()
+    assert build_once([music], tmp_path / "corpus", progress=told).info() == first.info()
+    assert seen == []
+    write_midi(tune(99, bars=5), music / "album0" / "0.mid")
+    assert build_once([music], tmp_path / "corpus").info()["fingerprint"] != first.info()["fingerprint"]
+
+
+def test_training_takes_a_folder_it_has_never_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("music").mkdir()
+    for seed in range(2):
+        write_midi(tune(seed), f"music/{seed}.mid")
+    line = "train composer/tiny --data music --out runs/one --set width=16 --set heads=1"
+
+    def run(arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(arguments.split())
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    code, out, err = run(f"{line} --steps 1")
+    assert code == 0, err
+    assert "runs/one.corpus: 64 notes, 1 train, 1 valid, 0 test" in out
+    built = (tmp_path / "runs/one.corpus/corpus.json").stat().st_mtime_ns
+    code, out, err = run(f"{line} --steps 2")
+    assert code == 0, err
+    assert "step 2 of 2" in out
+    assert (tmp_path / "runs/one.corpus/corpus.json").stat().st_mtime_ns == built
+
+    code, _, err = run("train composer/tinny --data music --out runs/two")
+    assert code == 1
+    assert not Path("runs/two.corpus").exists()
+    Path("empty").mkdir()
+    assert "no music in empty" in run("train composer/tiny --data empty --out runs/two")[2]
+    Path("music/1.mid").unlink()
+    assert "no piece in its valid split" in run("train composer/tiny --data music --out runs/two")[2]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = run("train composer/tiny --data music --out runs/three")
+    assert code == 2
+    assert "orchestrion corpus build music --out runs/three.corpus" in " ".join(err.split())
 
 
 class Killed(BaseException):

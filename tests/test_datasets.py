@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
+from orchestrion.corpus.captions import captions, facts_of
 from orchestrion.corpus.dataset import SPLIT_NAMES, Item, unpack
 from orchestrion.corpus.datasets import DATASETS, recognise
 from orchestrion.corpus.datasets.folder import Folder
@@ -138,9 +139,23 @@ def write_pop909(root: Path) -> None:
         np.savetxt(root / "POP909" / number / "beat_audio.txt", np.c_[seconds, 1 + np.arange(beats * BARS) % beats])
 
 
+def write_maestro(root: Path) -> None:
+    def row(composer: str, title: str, split: str, file: str) -> dict[str, str]:
+        return {"canonical_composer": composer, "canonical_title": title, "split": split, "midi_filename": file}
+
+    rows = [
+        row("Franz Schubert / Franz Liszt", "Der Doppelgänger", "validation", "2009/R1_02.midi"),
+        row("Alban Berg", "Sonata Op. 1", "train", "2008/R2_01.midi"),
+        row("Alban Berg", "Sonata Op. 1", "test", "2009/R1_01.midi"),
+    ]
+    for entry in rows:
+        write_score(root / "maestro-v3.0.0" / entry["midi_filename"], {"": SCALE})
+    write_table(root / "maestro-v3.0.0.csv", rows)
+
+
 WRITERS = {
     "band": write_band, "pop909": write_pop909, "commu": write_commu, "emopia": write_emopia, "groove": write_groove,
-    "jsb": write_jsb, "asap": write_asap,
+    "jsb": write_jsb, "asap": write_asap, "maestro": write_maestro,
 }  # fmt: skip
 
 
@@ -321,6 +336,24 @@ def test_asap_keeps_a_piece_held_out_that_any_performance_holds_out(tmp_path: Pa
     assert [items[name].split for name in ("Bach", "Chopin", "Ravel")] == ["test", SPLIT_NAMES["valid"], None]
     assert items["Chopin"].facts["style"] == "étude"
     assert "style" not in items["Ravel"].facts
+
+
+@pytest.mark.parametrize("inside", [True, False])  # where the table lies: beside the files, or beside their folder
+def test_maestro_tells_the_composer_but_no_title_and_no_beat(tmp_path: Path, inside: bool) -> None:
+    write_maestro(tmp_path)
+    root = tmp_path / "maestro-v3.0.0" if inside else tmp_path
+    (tmp_path / "maestro-v3.0.0.csv").rename(root / "maestro-v3.0.0.csv")
+    dataset = recognise(root)
+    items = dataset.items(root)
+    assert [(item.facts["composer"], item.split) for item in items] == [
+        ("Berg", "train"), ("Berg", "test"), ("Schubert", SPLIT_NAMES["valid"]),
+    ]  # fmt: skip
+    assert items[0].group == items[1].group != items[2].group
+    assert not any(word in repr(item) for item in items for word in ("Sonata", "Doppel"))
+    told = facts_of(dataset.load(root, items[0]), items[0].facts)
+    assert told["composer"] == "Berg"
+    assert not {"tempo", "pace", "meter", "feel"} & set(told)
+    assert all(captions(told, np.random.default_rng(0), 6))
 
 
 def test_a_folder_is_read_in_order_with_what_its_owner_writes(tmp_path: Path) -> None:

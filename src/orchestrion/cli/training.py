@@ -17,13 +17,14 @@ import typer
 from orchestrion.cli import show
 
 if TYPE_CHECKING:
+    from orchestrion.corpus.store import Corpus
     from orchestrion.system import Recipe
     from orchestrion.train import Progress
 
 
 def train(
     recipe: Annotated[str, typer.Argument(metavar="SYSTEM/RECIPE", help="See `orchestrion systems`.")],
-    data: Annotated[Path, typer.Option(metavar="CORPUS", help="Made by `orchestrion corpus build`.")],
+    data: Annotated[Path, typer.Option(metavar="MUSIC", help="Any folder of music, or a corpus made of it.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; one that is there goes on.")],
     seed: Annotated[int, typer.Option(min=0)] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
@@ -31,15 +32,19 @@ def train(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of the recipe; repeatable.")
     ] = None,
 ) -> None:
-    """Train a system on a corpus, or go on with a run. Processes are started by torchrun."""
+    """Train a system on music, or go on with a run. A folder of music is first made into a corpus, which is kept as
+    RUN.corpus. Processes are started by torchrun."""
     from orchestrion.corpus.store import open_corpus
 
-    corpus = open_corpus(data)
+    raw = data.is_dir() and not (data / "corpus.json").exists()
+    corpus = None if raw else open_corpus(data)
     from orchestrion import train as training
     from orchestrion.registry import recipe as recipe_of
 
     system, _, recipe_name = recipe.partition("/")
     wanted = changed(recipe_of(system, recipe_name), [*(changes or []), *([f"steps={steps}"] if steps else [])])
+    if corpus is None:
+        corpus = _built(data, out, words="sentence_width" in _fields(wanted.config))
     speaks = os.environ.get("RANK", "0") == "0"
     last = None
 
@@ -57,6 +62,39 @@ def train(
     if speaks:
         show.line(f"{out} is trained: {wanted.training.steps:,} steps; its curve is {out / 'loss.png'}", "green")
         show.line(f'play it: orchestrion compose "..." --model {out}')
+
+
+def _built(music: Path, out: Path, *, words: bool) -> Corpus:
+    """The corpus beside the run, made of a folder of music where it is not there yet; embedded if words are learned."""
+    place = out.with_name(f"{out.name}.corpus")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise typer.BadParameter(
+            f"{music} is music, which several processes cannot make a corpus of at once;"
+            f" `orchestrion corpus build {music} --out {place}` does, then give that",
+            param_hint="'--data'",
+        )
+    from orchestrion.corpus.build import build_once
+    from orchestrion.corpus.store import SPLITS, open_corpus
+
+    try:
+        with show.progress("reading", "files") as told:
+            corpus = build_once([music], place, workers=os.cpu_count() or 1, progress=told)
+        counts = [f"{len(corpus.pieces(split))} {split}" for split in SPLITS]
+        show.line(f"{music} is read into the corpus {place}: {corpus.info()['notes']:,} notes, {', '.join(counts)}")
+        if words:
+            from orchestrion.corpus.embed import embed
+            from orchestrion.text.encoder import EncoderError, SentenceEncoder
+
+            try:
+                encoder = SentenceEncoder.load()
+            except EncoderError as error:
+                show.line(f"it will not learn words: {error}", "yellow")
+            else:
+                with show.progress("embedding", "captions") as told:
+                    embed(place, encoder, told)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same line goes on from here") from None
+    return open_corpus(place)
 
 
 def changed(recipe: Recipe, changes: list[str]) -> Recipe:

@@ -3,6 +3,9 @@
 Work proceeds in chunks of items. A finished chunk is a part file in `<out>.parts`, written atomically and named by a
 hash of all that decided it, so a restart takes up where the last run was killed; when all parts are there they are
 merged, in the order of the items, into a folder beside the corpus that then takes its name.
+
+Pieces whose source gives no split are put into one by a hash of their group. Where that leaves none to train on or none
+for validation, the group whose hash lies nearest is moved there, so that two pieces are enough to train.
 """
 
 from __future__ import annotations
@@ -28,15 +31,18 @@ from orchestrion.corpus.convert import Filters, LeftOut, convert
 from orchestrion.corpus.dataset import Dataset, Item, unpack
 from orchestrion.corpus.datasets import recognise
 from orchestrion.corpus.merge import Converted, write_corpus
-from orchestrion.corpus.store import SPLITS, Corpus, CorpusError, open_corpus
+from orchestrion.corpus.store import FORMAT, SPLITS, Corpus, CorpusError, open_corpus
+from orchestrion.representations.timed import TIMED
 from orchestrion.workers import pool
 from orchestrion.writing import replace_file
 
 CHUNK_ITEMS = 64
 SPLIT_SHARES = (0.94, 0.03, 0.03)  # of SPLITS, where a dataset has no split of its own
 DEFAULTS = Filters()
+MADE_OF = "made_of.txt"  # in a corpus that `build_once` made: a hash of all that decided it
 
 Progress = Callable[[int, int], None]
+Group = tuple[str, str]  # (dataset, group)
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,14 @@ class Chunk:
         """Name of its part file: a hash of everything that decides what is in it."""
         stats = [(self.root / item.path).stat() for item in self.items]
         told = {
+            "format": FORMAT,
             "versions": versions(),
             "dataset": [type(self.dataset).__name__, self.dataset.source, self.dataset.licence],
             "filters": asdict(self.filters),
             "items": [[i.id, i.path, i.facts, s.st_size, s.st_mtime_ns]
                       for i, s in zip(self.items, stats, strict=True)],
         }  # fmt: skip
-        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32] + ".npz"
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32] + ".part"
 
 
 def build(
@@ -82,7 +89,7 @@ def build(
     if out.exists() and not (out / "corpus.json").exists():
         raise CorpusError(f"{out} exists and is not a corpus; name another folder")
     try:
-        chunks = plan(directories, Path(cache) if cache else beside(out, "cache"), filters)
+        chunks = plan(directories, cache or beside(out, "cache"), filters)
         parts = beside(out, "parts")
         parts.mkdir(parents=True, exist_ok=True)
         paths = [parts / chunk.name for chunk in chunks]
@@ -97,6 +104,25 @@ def build(
     except OSError as error:
         raise CorpusError(f"cannot build {out}: {error}") from error
     return open_corpus(out)
+
+
+def build_once(
+    directories: Sequence[str | Path],
+    out: str | Path,
+    *,
+    filters: Filters = DEFAULTS,
+    workers: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> Corpus:
+    """As `build`; but where this built `out` before from the same files, which have not changed since, it opens it."""
+    out = Path(out)
+    chunks = plan(directories, beside(out, "cache"), filters)
+    made_of = hashlib.sha256("".join(chunk.name for chunk in chunks).encode()).hexdigest()
+    if (out / MADE_OF).exists() and (out / MADE_OF).read_text("utf-8") == made_of:
+        return open_corpus(out)
+    corpus = build(directories, out, filters=filters, workers=workers, progress=progress)
+    replace_file(out / MADE_OF, made_of)
+    return corpus
 
 
 def put_in_place(made: Path, out: Path) -> None:
@@ -118,7 +144,7 @@ def versions() -> dict[str, str]:
     return {"orchestrion": orchestrion.__version__, "symusic": symusic.__version__, "numpy": np.__version__}
 
 
-def plan(directories: Sequence[str | Path], cache: Path, filters: Filters) -> list[Chunk]:
+def plan(directories: Sequence[str | Path], cache: str | Path, filters: Filters) -> list[Chunk]:
     """The work, in order. Raises CorpusError where a folder is missing or there is nothing to read."""
     chunks = []
     seen: Counter[str] = Counter()
@@ -145,13 +171,13 @@ def convert_all(chunks: Sequence[Chunk], paths: Sequence[Path], workers: int, pr
     missing = [(chunk, path) for chunk, path in zip(chunks, paths, strict=True) if not path.exists()]
     done = total - sum(len(chunk.items) for chunk, _ in missing)
     progress(done, total)
-    if workers <= 1:
+    if min(workers, len(missing)) <= 1:
         for chunk, path in missing:
             done += convert_chunk(chunk, path)
             progress(done, total)
         return
     try:
-        with pool(workers) as executor:
+        with pool(min(workers, len(missing))) as executor:
             for future in as_completed([executor.submit(convert_chunk, *work) for work in missing]):
                 done += future.result()
                 progress(done, total)
@@ -162,10 +188,10 @@ def convert_all(chunks: Sequence[Chunk], paths: Sequence[Path], workers: int, pr
 def convert_chunk(chunk: Chunk, path: Path) -> int:
     """Write the part file of one chunk, and return how many items it took."""
     rows: list[dict[str, Any]] = []
-    tables = [np.zeros((0, 6), np.int16)]
+    tables, timed_tables = [np.zeros((0, 6), np.int16)], [np.zeros(0, TIMED)]
     for item in chunk.items:
         try:
-            row, notes = convert(chunk.dataset, chunk.root, item, chunk.filters)
+            row, notes, timed = convert(chunk.dataset, chunk.root, item, chunk.filters)
         except LeftOut as out:
             row = {"dataset": chunk.dataset.name, "path": item.path, "reason": out.reason, "detail": out.detail}
         except Exception as error:
@@ -173,32 +199,64 @@ def convert_chunk(chunk: Chunk, path: Path) -> int:
             raise
         else:
             tables.append(notes)
+            timed_tables.append(timed)
         rows.append(row)
     buffer = io.BytesIO()
-    np.savez(buffer, rows=np.frombuffer(json.dumps(rows).encode(), np.uint8), notes=np.concatenate(tables))
+    np.savez(
+        buffer,
+        rows=np.frombuffer(json.dumps(rows).encode(), np.uint8),
+        notes=np.concatenate(tables),
+        timed=np.concatenate(timed_tables),
+    )
     replace_file(path, buffer.getvalue())
     return len(chunk.items)
 
 
 def merged(chunks: Sequence[Chunk], paths: Sequence[Path], seed: int) -> Iterator[Converted]:
     """What the part files hold, in order, one part in memory at a time; rows of pieces with their split."""
-    splits = split_of_groups(chunks, seed)
+    splits = splits_to_train_on(chunks, paths, seed)
     for chunk, path in zip(chunks, paths, strict=True):
         with np.load(path) as part:
-            rows, notes = json.loads(part["rows"].tobytes()), part["notes"]
-        first = 0
+            rows, notes, timed = json.loads(part["rows"].tobytes()), part["notes"], part["timed"]
+        first = first_timed = 0
         for row, item in zip(rows, chunk.items, strict=True):
-            last = first + row.get("notes", 0)
+            last, last_timed = first + row.get("notes", 0), first_timed + row.get("timed_notes", 0)
             if "reason" not in row:
                 row["split"] = item.split or splits[chunk.dataset.name, item.group]
-            yield row, notes[first:last]
-            first = last
+            yield row, notes[first:last], timed[first_timed:last_timed]
+            first, first_timed = last, last_timed
 
 
-def split_of_groups(chunks: Iterable[Chunk], seed: int) -> dict[tuple[str, str], str]:
-    """(dataset, group) -> the split of its items that the dataset itself gives none, so that a group never lies in two:
-    that of another item of the group, else by a hash."""
-    given: dict[tuple[str, str], str | None] = {}
+def splits_to_train_on(chunks: Sequence[Chunk], paths: Sequence[Path], seed: int) -> dict[Group, str]:
+    """As `split_of_groups`, with as few groups moved as it takes for train and valid to hold a piece each, of those
+    that go by a hash: one from the test split if it can be, always the one whose hash lies nearest."""
+    splits = split_of_groups(chunks, seed)
+    given = {(chunk.dataset.name, item.group) for chunk in chunks for item in chunk.items if item.split}
+    held: dict[str, set[Group]] = {split: set() for split in SPLITS}  # the groups with a piece in each split
+    seen: set[str] = set()
+    for chunk, path in zip(chunks, paths, strict=True):
+        with np.load(path) as part:
+            rows = json.loads(part["rows"].tobytes())
+        for row, item in zip(rows, chunk.items, strict=True):
+            if "reason" not in row and row["content"] not in seen:
+                seen.add(row["content"])
+                group = chunk.dataset.name, item.group
+                held[item.split or splits[group]].add(group)
+    borders = np.cumsum((0, *SPLIT_SHARES))
+    for lacking, other, wanted in (("train", "valid", borders[:2].mean()), ("valid", "train", borders[1:3].mean())):
+        spare: set[Group] = held["test"] - given or (held[other] - given if len(held[other]) > 1 else set())
+        if spare and not held[lacking]:
+            moved = min(sorted(spare), key=lambda group: abs(hashed_place(group[0], group[1], seed) - wanted))
+            held[splits[moved]].remove(moved)
+            held[lacking].add(moved)
+            splits[moved] = lacking
+    return splits
+
+
+def split_of_groups(chunks: Iterable[Chunk], seed: int) -> dict[Group, str]:
+    """The split of each group's items that the dataset itself gives none, so that a group never lies in two: that of
+    another item of the group, else by a hash."""
+    given: dict[Group, str | None] = {}
     for chunk in chunks:
         for item in chunk.items:
             group = chunk.dataset.name, item.group
@@ -208,6 +266,11 @@ def split_of_groups(chunks: Iterable[Chunk], seed: int) -> dict[tuple[str, str],
 
 def hashed_split(dataset: str, group: str, seed: int) -> str:
     """The split of a group by a hash of its name, in the proportions of SPLIT_SHARES."""
+    borders = np.cumsum(SPLIT_SHARES[:-1])
+    return SPLITS[int(np.searchsorted(borders, hashed_place(dataset, group, seed), side="right"))]
+
+
+def hashed_place(dataset: str, group: str, seed: int) -> float:
+    """The hash of a group's name as a number from 0 to 1."""
     digest = hashlib.sha256(f"{seed}/{dataset}/{group}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    return SPLITS[int(np.searchsorted(np.cumsum(SPLIT_SHARES[:-1]), place, side="right"))]
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -12,9 +12,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from orchestrion.corpus.store import CONTENT_FILES, FORMAT, SPLITS
+from orchestrion.representations.timed import TIMED
 
-#: A row as `convert` makes it, or {dataset, path, reason, detail} of a file left out; and its notes, (N, 6).
-Converted = tuple[dict[str, Any], np.ndarray]
+#: A row as `convert` makes it, or {dataset, path, reason, detail} of a file left out; its notes, (N, 6); and its timed
+#: notes, (E,) TIMED.
+Converted = tuple[dict[str, Any], np.ndarray, np.ndarray]
+
+CELL_NOTE = np.dtype("<i2")
 
 
 def write_corpus(folder: Path, converted: Iterable[Converted], settings: dict[str, Any]) -> None:
@@ -28,9 +32,11 @@ def write_corpus(folder: Path, converted: Iterable[Converted], settings: dict[st
         (folder / "pieces.jsonl").open("w", encoding="utf-8") as pieces,
         (folder / "skipped.jsonl").open("w", encoding="utf-8") as skipped,
         (folder / "notes.npy").open("wb") as table,
+        (folder / "timed.npy").open("wb") as timed_table,
     ):
-        write_header(table, 0)
-        for row, notes in converted:
+        write_header(table, CELL_NOTE, (0, 6))
+        write_header(timed_table, TIMED, (0,))
+        for row, notes, timed in converted:
             if twin := first_with.get(row.get("content", "")):
                 row = {"dataset": row["dataset"], "path": row["path"], "reason": "duplicate",
                        "detail": f"same notes as {twin}"}  # fmt: skip
@@ -40,12 +46,14 @@ def write_corpus(folder: Path, converted: Iterable[Converted], settings: dict[st
                 continue
             first_with[row.pop("content")] = row["id"]
             row["captions"] = [sentences.setdefault(caption, len(sentences)) for caption in row["captions"]]
-            row["first_note"] = totals["notes"]
+            row["first_note"], row["first_timed"] = totals["notes"], totals["timed_notes"]
             for counts in (totals, datasets.setdefault(row["dataset"], empty_totals())):
                 add(counts, row)
             pieces.write(json.dumps(row) + "\n")
-            table.write(np.ascontiguousarray(notes, "<i2").tobytes())
-        write_header(table, totals["notes"])
+            table.write(notes.astype(CELL_NOTE).tobytes())
+            timed_table.write(timed.astype(TIMED).tobytes())
+        write_header(table, CELL_NOTE, (totals["notes"], 6))
+        write_header(timed_table, TIMED, (totals["timed_notes"],))
     (folder / "captions.txt").write_text("".join(f"{sentence}\n" for sentence in sentences), "utf-8")
     files = {name: describe(folder / name) for name in CONTENT_FILES}
     summary = {
@@ -62,16 +70,16 @@ def write_corpus(folder: Path, converted: Iterable[Converted], settings: dict[st
 
 
 def empty_totals() -> dict[str, Any]:
-    return {"pieces": 0, "notes": 0, "seconds": 0.0, "splits": {}, "licences": {}, "sources": {}}
+    return {"pieces": 0, "notes": 0, "timed_notes": 0, "seconds": 0.0, "splits": {}, "licences": {}, "sources": {}}
 
 
 def add(totals: dict[str, Any], row: dict[str, Any]) -> None:
     """Count one piece: in all, in its split, by licence and by source."""
-    split = totals["splits"].setdefault(row["split"], {"pieces": 0, "notes": 0, "seconds": 0.0})
+    split = totals["splits"].setdefault(row["split"], {"pieces": 0, "notes": 0, "timed_notes": 0, "seconds": 0.0})
     for counts in (totals, split):
         counts["pieces"] += 1
-        counts["notes"] += row["notes"]
-        counts["seconds"] += row["seconds"]
+        for measure in ("notes", "timed_notes", "seconds"):
+            counts[measure] += row[measure]
     for terms, term in (("licences", row["licence"]), ("sources", row["source"])):
         totals[terms][term] = totals[terms].get(term, 0) + 1
 
@@ -85,10 +93,11 @@ def with_hours(totals: dict[str, Any]) -> dict[str, Any]:
     return totals
 
 
-def write_header(table: BinaryIO, rows: int) -> None:
+def write_header(table: BinaryIO, kind: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Write the .npy header at the start; numpy pads it, so that it stays as long when the count has grown."""
     table.seek(0)
-    np.lib.format.write_array_header_1_0(table, {"descr": "<i2", "fortran_order": False, "shape": (rows, 6)})
+    told = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(table, told)
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -4,11 +4,13 @@
     pieces.jsonl    one row a piece, in the order of notes.npy
     skipped.jsonl   one row a file that was left out, with its reason
     notes.npy       (N, 6) int16: the note tables of `representations.cells` of all pieces, one after another
+    timed.npy       (E,) representations.timed.TIMED: the same pieces in real time, in the same order; since format 2
     captions.txt    the different captions, one a line; rows name them by line number from 0
     embeddings.npy  (C, 384) float16, one row a caption, and
     embeddings.json the encoder that they come from; both written by `corpus.embed`
 
-Reading needs no torch.
+Cells and timed notes come from one Score, with the sustain pedal written out as note lengths; timed notes are not on a
+grid and none is merged or cut. Further files are made when first asked for: `copies`, `tokens`. Reading needs no torch.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ from orchestrion.errors import UserError
 from orchestrion.representations import cells
 from orchestrion.theory import Meter
 
-FORMAT = 1
+FORMAT = 2
 SPLITS = ("train", "valid", "test")
 #: The files whose bytes the fingerprint covers, in its order.
-CONTENT_FILES = ("pieces.jsonl", "skipped.jsonl", "notes.npy", "captions.txt")
+CONTENT_FILES = ("pieces.jsonl", "skipped.jsonl", "notes.npy", "timed.npy", "captions.txt")
+#: The first format with timed notes; of earlier ones, which are read as well, all else can be used.
+TIMED_FORMAT = 2
 EMBEDDINGS, ENCODER = "embeddings.npy", "embeddings.json"
 
 
@@ -45,7 +49,7 @@ class Piece:
     sha256 is of the file it came from; path is relative to the folder of the dataset. `key` is the source's label
     (`key_confidence` 1) or estimated from the notes; tempo is quarter notes a minute; `meter_runs` are (meter, bars) in
     order; `captions` are line numbers of `Corpus.captions`; the notes are rows first_note .. first_note + notes of the
-    note table.
+    note table, and rows first_timed .. first_timed + timed_notes of the table of timed notes.
     """
 
     id: str
@@ -67,6 +71,8 @@ class Piece:
     facts: dict[str, Any]
     captions: tuple[int, ...]
     first_note: int
+    timed_notes: int
+    first_timed: int
     corpus: Corpus = field(repr=False, compare=False)
 
     @property
@@ -82,6 +88,10 @@ class Piece:
     def score(self) -> Score:
         """The music as a Score, on the grid of its cells."""
         return cells.decode(self.cells())
+
+    def timed(self) -> np.ndarray:
+        """The music in real time: (timed_notes,) TIMED by onset, a read-only view of the file. Raises CorpusError."""
+        return self.corpus.timed[self.first_timed : self.first_timed + self.timed_notes]
 
 
 class Corpus:
@@ -119,12 +129,23 @@ class Corpus:
     def _piece(self, row: dict[str, Any]) -> Piece:
         runs = tuple((str(name), int(bars)) for name, bars in row.pop("meter_runs"))
         instruments, captions = tuple(row.pop("instruments")), tuple(row.pop("captions"))
+        if self._summary["format"] < TIMED_FORMAT:
+            row |= {"timed_notes": 0, "first_timed": 0}
         return Piece(**row, meter_runs=runs, instruments=instruments, captions=captions, corpus=self)
 
     @cached_property
     def notes(self) -> np.ndarray:
         """(N, 6) int16, memory-mapped: the note tables of all pieces, one after another."""
         return np.load(self.path / "notes.npy", mmap_mode="r")
+
+    @cached_property
+    def timed(self) -> np.ndarray:
+        """(E,) representations.timed.TIMED, memory-mapped: the timed notes of all pieces, one after another.
+
+        Raises CorpusError for a corpus of a format that had none."""
+        if self._summary["format"] < TIMED_FORMAT:
+            raise CorpusError(f"{self.path} is of an older format and holds no timed notes; build the corpus again")
+        return np.load(self.path / "timed.npy", mmap_mode="r")
 
     @cached_property
     def captions(self) -> tuple[str, ...]:
@@ -153,12 +174,13 @@ def open_corpus(path: str | Path) -> Corpus:
         raise CorpusError(f"{folder} is not a corpus (no corpus.json); `orchestrion corpus build` makes one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"{folder}: corpus.json is damaged ({error}); build the corpus again") from error
-    if version != FORMAT:
-        cure = "update orchestrion" if version > FORMAT else "build the corpus again"
-        raise CorpusError(f"{folder} has corpus format {version}, this orchestrion reads format {FORMAT}; {cure}")
-    for name in CONTENT_FILES:
+    if version > FORMAT:
+        raise CorpusError(
+            f"{folder} has corpus format {version}, this orchestrion reads up to {FORMAT}; update orchestrion"
+        )
+    for name, told in files.items():
         size = (folder / name).stat().st_size if (folder / name).exists() else None
-        if size != files[name]["bytes"]:
-            state = "is missing" if size is None else f"has {size} bytes, not {files[name]['bytes']}"
+        if size != told["bytes"]:
+            state = "is missing" if size is None else f"has {size} bytes, not {told['bytes']}"
             raise CorpusError(f"{folder}: {name} {state}; build the corpus again")
     return Corpus(folder, summary)
