@@ -1,4 +1,4 @@
-"""Writes docs/results.md, and the figures of the model card, from bench/results/*.json.
+"""Writes docs/results.md, the figures of the model card and the tables of other pages from bench/results/*.json.
 
     python bench/tables.py [--check]
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,8 @@ from orchestrion.writing import replace_file
 PAGE = BENCH.parent / "docs" / "results.md"
 CARD = BENCH.parent / "src" / "orchestrion" / "weights" / "composer" / "MODEL_CARD.md"
 CARD_RESULTS = ("composer_likelihood", "music")
+#: Results that have a page of their own: prose with tables between markers.
+PAGES = {"published_rows": BENCH.parent / "docs" / "published-tables.md"}
 OPENING, CLOSING = "<!-- figures -->", "<!-- /figures -->"
 HEAD = """# Results
 
@@ -36,15 +39,19 @@ def section(result: Mapping[str, Any]) -> str:
     tables = result["tables"] or [
         {"title": result["name"], "columns": ["figure", "value"], "rows": list(_flat(result["figures"]))}
     ]
+    return "\n".join([*(table(spec) for spec in tables), origin(result)])
+
+
+def origin(result: Mapping[str, Any]) -> str:
+    """How, when and on what a result was made."""
     made, seed = result["machine"], result["seed"]
     commit = (result["commit"]["id"] or "unknown")[:12] + (" with changes" if result["commit"]["dirty"] else "")
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items() if version)
-    foot = (
+    return (
         f"`{result['command']}`; {result['date']}, commit {commit}, {'no seed' if seed is None else f'seed {seed}'}; "
         f"{made['processor']}, {made['cores']} cores, {made['memory_gib']} GiB; {versions}. "
         f"Data: {_sentence(result['data'])}.\n"
     )
-    return "\n".join([*(table(spec) for spec in tables), foot])
 
 
 def table(spec: Mapping[str, Any]) -> str:
@@ -95,12 +102,26 @@ def card(text: str, results: list[dict[str, Any]]) -> str:
     return "\n".join([head + OPENING, "", *told, CLOSING + tail])
 
 
+def filled(text: str, result: Mapping[str, Any]) -> str:
+    """A page with the tables of a result between the markers that bear their titles, its origin between "origin"."""
+    told = {spec["title"]: f"**{spec['title']}**\n\n{table(spec).split(chr(10), 2)[2]}" for spec in result["tables"]}
+    told["origin"] = origin(result)
+    return re.sub(
+        r"(<!-- table: (.+?) -->\n).*?(<!-- /table -->)", lambda found: found[1] + told[found[2]] + found[3], text,
+        flags=re.DOTALL,
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="fail where a page is not up to date")
     options = parser.parse_args()
     results = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    for target, text in ((PAGE, page(results)), (CARD, card(CARD.read_text("utf-8"), results))):
+    targets = [(PAGE, page([result for result in results if result["name"] not in PAGES])),
+               (CARD, card(CARD.read_text("utf-8"), results))]  # fmt: skip
+    targets += [(path, filled(path.read_text("utf-8"), result))
+                for result in results if (path := PAGES.get(result["name"]))]  # fmt: skip
+    for target, text in targets:
         if not options.check:
             replace_file(target, text)
         elif not target.exists() or target.read_text("utf-8") != text:
