@@ -18,6 +18,7 @@ FLOORS = [
     {"representations", "metrics", "render", "text"},
     {"corpus", "nn", "sampling"},
     {"system"},
+    {"autoregression"},
     {"systems"},
     {"registry", "catalogue"},
     {"checkpoint"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from symusic import Score
@@ -30,19 +30,26 @@ class RecipeError(UserError):
     """Numbers of a config or of its training that make no sense; the message says which and what would."""
 
 
+class RequestError(UserError):
+    """What a system cannot make; the message says why and what it could."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What to make. A system uses what it can and says in its docstring what that is.
 
     count: pieces to make as one batch.
-    bars, meter, tempo (quarter notes a minute), instruments: hold exactly.
+    bars, meter, tempo (quarter notes a minute), instruments: hold exactly where `System.holds` names them; to a system
+        without bars they say how long a piece is.
+    seconds: how long a piece is, in place of bars, for systems that hold it.
+    primer: music that a piece of a system that holds seconds begins with, within its length, and goes on from.
     key: the key that shapes the music; enforced where `strict_key`.
     sentence: (384,) float32 unit vector, or None for no words.
     leaning: how words lean the music where nothing is fixed.
     given, hole: cells that are there already, and (bars, tracks) bool, True where to compose; None for nothing given.
         Their meters and instruments then replace those above.
     temperature, top_p: sampling; 1 and 1 draw from the model as it is.
-    progress: called with (bars done, bars in all) of the slowest piece.
+    progress: called with (bars done, bars in all) of the slowest piece; with seconds in place of bars, of those.
     """
 
     count: int = 1
@@ -59,6 +66,13 @@ class Request:
     temperature: float = 1.0
     top_p: float = 1.0
     progress: Callable[[int, int], None] | None = None
+    seconds: float | None = None
+    primer: Score | None = None
+
+    @property
+    def length_seconds(self) -> float:
+        """How long a piece is: as asked, or its bars in time."""
+        return self.bars * self.meter.quarters * 60 / self.tempo if self.seconds is None else self.seconds
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,9 @@ class System(nn.Module, ABC):
     """One published way to make music. Subclasses are final and take their config as the only argument."""
 
     config: Any
+    #: What of a request holds exactly in what the system makes: fields of Request ("bars", "tempo", "meter",
+    #: "instruments", "key", "hole"), or "seconds" where a piece lasts as long as asked, in real time.
+    holds: ClassVar[frozenset[str]] = frozenset({"bars", "tempo", "meter", "instruments", "key", "hole"})
 
     @abstractmethod
     def optimizers(self) -> dict[str, Optimizer]:

@@ -100,6 +100,7 @@ def tempo_class(tempo: float) -> int:
 
 class Composer(System):
     config: ComposerConfig
+    holds = frozenset({"bars", "tempo", "meter", "instruments", "key", "hole"})
     wavelengths: Tensor
 
     def __init__(self, config: ComposerConfig) -> None:
