@@ -13,9 +13,11 @@ from symusic import ControlChange, Note, Score, Tempo, Track
 from conftest import little_song
 from orchestrion import Composition, Model, compose, continue_score, fill
 from orchestrion.composing import ComposeError
+from orchestrion.errors import UserError
 from orchestrion.given import GivenError, tracks_named
 from orchestrion.registry import recipe, system_class
 from orchestrion.score.bars import bars, instrument
+from orchestrion.score.extent import length_seconds
 from orchestrion.score.files import read
 from orchestrion.text.controls import ControlsError
 from orchestrion.theory import DRUMS, Key, Meter
@@ -145,3 +147,49 @@ def test_a_piece_is_written_whole_and_read_back(model: Model, tmp_path: Path) ->
     with pytest.raises(ComposeError, match="mp3"):
         piece.write(tmp_path / "other", ("mid", "mp3"))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+# ---- systems that write in real time
+
+
+@pytest.fixture(scope="module")
+def pianist() -> Model:
+    """An untrained system of performance events, which holds seconds and nothing else."""
+    torch.manual_seed(0)
+    system = system_class("performance_rnn")(recipe("performance_rnn", "tiny").config)
+    return Model(system.eval(), "performance_rnn", {}, "untrained")
+
+
+def test_a_system_in_real_time_lasts_as_long_as_asked_and_says_what_it_cannot_hold(pianist: Model) -> None:
+    (piece,) = compose("a waltz in D minor for string quartet", seconds=5, seed=1, model=pianist)
+    assert length_seconds(piece.score) == pytest.approx(5, abs=0.01)
+    told = {words["words"]: words["reason"] for words in piece.record["not_understood"]}
+    assert told["D minor"] == "performance_rnn plays as it learned and holds no key"
+    assert told["violin, violin, viola, cello"].endswith("holds no instruments")
+    assert piece.record["controls"] == []
+    with pytest.raises(ComposeError, match="cannot fill bars"):
+        fill(little_song(0), (1, 2), model=pianist)
+
+
+def test_it_goes_on_behind_what_is_given_and_changes_no_note_of_it(pianist: Model) -> None:
+    song = little_song(3, bars=4)
+    before = {track.name: rows(track) for track in song.tracks}
+    (piece,) = continue_score(song, 2, seed=1, model=pianist)
+    end = length_seconds(song)
+    bar_seconds = end / 4
+    assert length_seconds(piece.score) == pytest.approx(end + 2 * bar_seconds, abs=0.02)
+    for track in piece.score.tracks:
+        given = before.get(track.name, [])
+        assert rows(track)[: len(given)] == given
+    later = [note for track in piece.score.tracks for note in track.notes if note.time >= song.end()]
+    assert later
+    assert piece.score.note_num() == song.note_num() + len(later)
+    drums = Score(480)
+    drums.tracks.append(next(track.copy() for track in song.tracks if track.is_drum))
+    with pytest.raises(UserError):
+        continue_score(drums, 2, seed=1, model=pianist)
+
+
+def test_the_composer_counts_bars(model: Model) -> None:
+    with pytest.raises(ComposeError, match="knows no seconds"):
+        compose("a waltz", seconds=5, model=model)

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ from symusic import Score
 import orchestrion
 from orchestrion import checkpoint
 from orchestrion.errors import UserError
-from orchestrion.given import Given, bound, composed_part, joined, key_around
+from orchestrion.given import Given, bound, composed_part, followed, joined, key_around
 from orchestrion.measured import check_controls
 from orchestrion.metrics.copying import PHRASE_MOVES, CopyIndex
 from orchestrion.representations.cells import CellsError, instrument_order
 from orchestrion.score.bars import bars as bars_of
+from orchestrion.score.bars import tempo as tempo_of
 from orchestrion.score.edit import slice_bars
+from orchestrion.score.extent import length_seconds
 from orchestrion.score.files import write_midi, write_musicxml
 from orchestrion.system import Request, System
 from orchestrion.text.controls import (
@@ -49,7 +51,8 @@ from orchestrion.text.weighing import TYPICAL_TEMPO
 from orchestrion.theory import Key, Meter, instrument_name
 from orchestrion.writing import replace_file
 
-BUNDLED = Path(__file__).parent / "weights" / "composer"
+WEIGHTS = Path(__file__).parent / "weights"
+BUNDLED = WEIGHTS / "composer"
 MODEL_VARIABLE = "ORCHESTRION_MODEL"
 FORMATS = ("mid", "wav", "png", "json", "musicxml")
 DEFAULT_FORMATS = ("mid", "wav", "png", "json")
@@ -58,6 +61,7 @@ MAX_COUNT = 64
 MAX_TRIES = 10  # at one piece, where copies are rejected
 
 Progress = Callable[[int, int], None]
+_NOTHING = vars(Controls())  # asked for
 
 
 class ComposeError(UserError):
@@ -112,9 +116,13 @@ class Composition:
 
 
 def load(model: str | Path | None = None) -> Model:
-    """The system of a run folder or checkpoint folder; where none is named, of the one that the environment variable
-    ORCHESTRION_MODEL names, else the bundled composer. Raises checkpoint.CheckpointError."""
+    """The system of a run folder or checkpoint folder, or the bundled one of that name; where none is named, of the one
+    that the environment variable ORCHESTRION_MODEL names, else the bundled composer.
+
+    Raises checkpoint.CheckpointError."""
     folder = Path(model or os.environ.get(MODEL_VARIABLE) or BUNDLED)
+    if not folder.exists() and (WEIGHTS / folder).is_dir():
+        folder = WEIGHTS / folder
     best = folder / "checkpoints" / "best"
     folder = best if best.exists() else folder
     system, _, notes = checkpoint.load(folder)
@@ -139,19 +147,23 @@ def compose(
     encoder: SentenceEncoder | None = None,
     reject: int | None = None,
     against: CopyIndex | None = None,
+    seconds: float | None = None,
     progress: Progress | None = None,
 ) -> list[Composition]:
     """Compose `count` pieces from a sentence; options beat its words.
 
+    seconds: a length in place of bars, for a model that writes in real time, as it then says.
     like: music to open with; what follows goes on from it, and instruments that it lacks play along.
     reject: a piece of which a phrase of more notes than this lies in a piece of `against` is composed again, from a
     further random stream of the same seed, at most MAX_TRIES times in all; what is given does not count.
     Raises ControlsError, ComposeError, EncoderError, CellsError or CheckpointError, each with one line.
     """
     reading = merge(read_controls(sentence), bars=bars, tempo=tempo, key=key, meter=meter, instruments=instruments)
-    wish = _Wish(reading, count, seed, temperature, top_p, model, encoder, reject, against, progress)
+    wish = _Wish(reading, count, seed, temperature, top_p, model or load(), encoder, reject, against, seconds, progress)
     if like is None:
         return _from_nothing(wish)
+    if not wish.has_bars:
+        raise ComposeError(f"{wish.model.name} cannot open with bars of music given; continue the whole of it instead")
     total = reading.controls.bars or min(2 * len(bars_of(like)), MAX_BARS)
     if total < 2:
         raise ComposeError("1 bar cannot both open with the music given and go on; ask for at least 2")
@@ -174,10 +186,13 @@ def compose(
 
 
 def continue_score(score: Score, bars: int, sentence: str = "", **options: Any) -> list[Composition]:
-    """The music given, note for note, and `bars` more. Options as for `compose`, where they make sense."""
+    """The music given, note for note, and `bars` more; of a model that writes in real time, as long as these bars would
+    last, or `seconds` where they are named. Options as for `compose`, where they make sense."""
     if not 1 <= bars <= MAX_BARS:
         raise ComposeError(f"{bars} bars cannot be added; ask for 1 to {MAX_BARS}")
     wish = _Wish.of(sentence, bars=bars, **options)
+    if not wish.has_bars:
+        return _behind(wish, score, bars)
     given = Given.of(score)
     old = len(given.cells.meters)
     given = given.extended(bars, ())
@@ -194,6 +209,8 @@ def fill(
     tracks: indices into score.tracks; all that have notes where none are named. All else stays note for note.
     """
     wish = _Wish.of(sentence, **options)
+    if "hole" not in wish.model.system.holds:
+        raise ComposeError(f"{wish.model.name} writes from beginning to end and cannot fill bars; the composer can")
     given = Given.of(score)
     total = len(given.cells.meters)
     if not 1 <= bars[0] <= bars[1] <= total:
@@ -228,24 +245,32 @@ class _Wish:
     seed: int = 0
     temperature: float = 1.0
     top_p: float = 0.95
-    model: Model | None = None
+    model: Model = field(default_factory=load)
     encoder: SentenceEncoder | None = None
     reject: int | None = None
     against: CopyIndex | None = None
+    seconds: float | None = None
     progress: Progress | None = None
 
     @classmethod
     def of(cls, sentence: str, **options: Any) -> _Wish:
         controls = {name: options.pop(name, None) for name in ("bars", "key")}
-        return cls(merge(read_controls(sentence), **controls), **options)
+        return cls(merge(read_controls(sentence), **controls), **{k: v for k, v in options.items() if v is not None})
 
-    def generate(self, request: Request) -> tuple[Model, list[_Take]]:
+    @property
+    def has_bars(self) -> bool:
+        """Whether the model writes bars; the others write in real time."""
+        return "bars" in self.model.system.holds
+
+    def generate(self, request: Request) -> list[_Take]:
         if not 1 <= self.count <= MAX_COUNT:
             raise ComposeError(f"{self.count} pieces cannot be composed at once; ask for 1 to {MAX_COUNT}")
         if not 0 <= self.temperature <= 3:
             raise ComposeError(f"temperature {self.temperature} is outside 0 to 3; 1 is as learned, less is plainer")
         if not 0 < self.top_p <= 1:
             raise ComposeError(f"top-p {self.top_p} is no share; ask for more than 0 and at most 1")
+        if self.seconds is not None and self.has_bars:
+            raise ComposeError(f"{self.model.name} writes bars and knows no seconds; ask for a number of bars")
         if self.seed < 0:
             raise ComposeError(f"seed {self.seed} is below 0; ask for a whole number from 0")
         if (self.reject is None) != (self.against is None):
@@ -254,26 +279,33 @@ class _Wish:
         if self.reject is not None and self.reject <= PHRASE_MOVES:
             raise ComposeError(f"phrases of {self.reject} notes cannot be rejected, as a phrase has at least "
                                f"{PHRASE_MOVES + 1}; ask for {PHRASE_MOVES + 1} or more")  # fmt: skip
-        model = self.model or load()
         with _one_thread():
             leaning, _ = read_leaning(self.reading.sentence)
-            request = replace(request, count=self.count, sentence=self._embedding(model), leaning=leaning,
+            request = replace(request, count=self.count, sentence=self._embedding(), leaning=leaning,
                               temperature=self.temperature,
                               top_p=self.top_p, progress=self.progress)  # fmt: skip
             takes: dict[int, _Take] = {}
             places = list(range(self.count))
             for tries in range(1, MAX_TRIES + 1):
                 rng = np.random.default_rng(self.seed if tries == 1 else (self.seed, tries))
-                scores = model.system.generate(replace(request, count=len(places)), rng)
+                scores = self.model.system.generate(replace(request, count=len(places)), rng)
                 takes |= {place: self._take(score, request, tries)
                           for place, score in zip(places, scores, strict=True)}  # fmt: skip
                 places = [place for place in places if takes[place].notes > (self.reject or inf)]
                 if not places:
-                    return model, [takes[place] for place in range(self.count)]
+                    return [takes[place] for place in range(self.count)]
         worst = takes[places[0]]
         raise ComposeError(f"each of {MAX_TRIES} tries at piece {places[0] + 1} shares a phrase of more than "
                            f"{self.reject} notes with a training piece, the last one {worst.notes} with {worst.of}; "
                            "allow more notes, or ask with another seed")  # fmt: skip
+
+    def held(self, asked: Controls) -> tuple[_Wish, Controls]:
+        """Of what is asked what the model can hold; what was said and it cannot is told as not understood."""
+        lost = {name for name in vars(asked) if name not in self.model.system.holds}
+        said = [NotUnderstood(value_text(value), f"{self.model.name} plays as it learned and holds no {name}")
+                for name, value in vars(self.reading.controls).items() if value and name in lost]  # fmt: skip
+        reading = replace(self.reading, not_understood=(*self.reading.not_understood, *said))
+        return replace(self, reading=reading), replace(asked, **{name: _NOTHING[name] for name in lost})
 
     def _take(self, score: Score, request: Request, tries: int) -> _Take:
         if self.against is None:
@@ -281,18 +313,17 @@ class _Wish:
         copy = self.against.longest(score if request.hole is None else composed_part(score, request.hole), PHRASE_MOVES)
         return _Take(score, tries, copy.notes, copy.piece_id) if copy else _Take(score, tries)
 
-    def _embedding(self, model: Model) -> np.ndarray | None:
-        """The sentence by the encoder that the model was trained with."""
-        if not self.reading.sentence.strip():
+    def _embedding(self) -> np.ndarray | None:
+        """The sentence by the encoder that the model was trained with; None for a model that reads no words."""
+        if not self.reading.sentence.strip() or not hasattr(self.model.system.config, "sentence_width"):
             return None
-        encoder = self.encoder or SentenceEncoder.load(model.notes.get("encoder"))
+        encoder = self.encoder or SentenceEncoder.load(self.model.notes.get("encoder"))
         return encoder.encode([self.reading.sentence])[0]
 
     def composition(
         self,
         request: Request,
         what: str,
-        model: Model,
         take: _Take,
         asked: Controls,
         index: int,
@@ -318,7 +349,7 @@ class _Wish:
             "all_hold": all(check.holds for check in checks),
             "copying": {"reject": self.reject, "against": self.against.source, "tries": take.tries,
                         "longest_phrase_notes": take.notes, "of": take.of} if self.against else None,
-            "model": {"system": model.name, "sha256": model.sha256, "step": model.notes.get("step")},
+            "model": {"system": self.model.name, "sha256": self.model.sha256, "step": self.model.notes.get("step")},
             "versions": versions(),
         }  # fmt: skip
         return Composition(score, record, reading.sentence or what)
@@ -344,9 +375,10 @@ def _from_nothing(wish: _Wish) -> list[Composition]:
     assert asked.tempo
     assert asked.meter
     request = Request(bars=asked.bars, tempo=asked.tempo, meter=asked.meter, instruments=asked.instruments, key=key,
-                      strict_key=strict)  # fmt: skip
-    model, takes = wish.generate(request)
-    return [wish.composition(request, "composes", model, take, asked, index) for index, take in enumerate(takes)]
+                      strict_key=strict, seconds=wish.seconds)  # fmt: skip
+    wish, asked = wish.held(asked)
+    takes = wish.generate(request)
+    return [wish.composition(request, "composes", take, asked, index) for index, take in enumerate(takes)]
 
 
 def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
@@ -367,7 +399,7 @@ def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: 
     wish = replace(wish, reading=bound(wish.reading, given.cells, keeps_bars))
     key, strict = key_around(wish.reading, given.score)
     request = Request(key=key, strict_key=strict, given=given.cells, hole=hole)
-    model, composed = wish.generate(request)
+    composed = wish.generate(request)
     meters, tempi = set(given.cells.meters), {tempo.qpm for tempo in given.score.tempos}
     asked = Controls(
         bars=len(hole),
@@ -381,8 +413,23 @@ def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: 
     for index, take in enumerate(composed):
         whole = replace(take, score=joined(given, hole, take.score))
         part = composed_part(take.score, hole)
-        pieces.append(wish.composition(request, what, model, whole, asked, index, part, digest))
+        pieces.append(wish.composition(request, what, whole, asked, index, part, digest))
     return pieces
+
+
+def _behind(wish: _Wish, score: Score, bars: int) -> list[Composition]:
+    """Go on from the music given in real time, by `bars` of its last meter and tempo or the seconds asked for."""
+    last, pace = bars_of(score)[-1], tempo_of(score)
+    added = bars * last.meter.quarters * 60 / pace if wish.seconds is None else wish.seconds
+    request = Request(bars=bars, meter=last.meter, tempo=pace, primer=score, seconds=length_seconds(score) + added)
+    wish, asked = wish.held(wish.reading.controls)
+    what = f"continues {length_seconds(score):.1f} seconds by {added:.1f}"
+    digest = hashlib.sha256(score.dumps_midi()).hexdigest()
+    return [
+        wish.composition(request, what, replace(take, score=followed(score, take.score)), asked, index,
+                         given_sha256=digest)
+        for index, take in enumerate(wish.generate(request))
+    ]  # fmt: skip
 
 
 @contextmanager

@@ -14,14 +14,18 @@ from symusic import Score, Track
 
 from orchestrion.errors import UserError
 from orchestrion.representations.cells import TRACK, Cells, encode_tracks, instrument_order
+from orchestrion.representations.timed import timed
 from orchestrion.score.analysis import estimate_key
 from orchestrion.score.bars import bars as bars_of
 from orchestrion.score.bars import instrument
 from orchestrion.score.edit import notes_of, replace_cells
+from orchestrion.score.extent import last_end, length_seconds, ticks_at
 from orchestrion.score.pedal import apply_sustain
 from orchestrion.text.controls import NotUnderstood, Reading, Understood, parse_instruments
 from orchestrion.text.reading import value_text
 from orchestrion.theory import DRUMS, PROGRAM_NAMES, Key, family, instrument_name
+
+HALF_STEP_SECONDS = 0.005  # of a notation in real time, to whose grid the end of what is given was rounded
 
 
 class GivenError(UserError):
@@ -105,6 +109,27 @@ def joined(given: Given, hole: np.ndarray, composed: Score) -> Score:
             source = len(result.tracks) - 1
         span = int(composed_bars[0]) + 1, int(composed_bars[-1]) + 1
         result = replace_cells(result, composed, span, {source: place})
+    return result
+
+
+def followed(score: Score, composed: Score) -> Score:
+    """The music given, note for note, and behind its end what `composed` has there in real time, each instrument on the
+    first track that has it, else on a new one."""
+    result, end = score.copy(), length_seconds(score)
+    notes = timed(composed)
+    seconds = np.stack([notes["onset"], notes["onset"] + notes["length"]]) / 1000
+    later = seconds[0] > end - HALF_STEP_SECONDS
+    for program in np.unique(notes["instrument"][later]):
+        own = later & (notes["instrument"] == program)
+        time, stop = np.rint(ticks_at(score, seconds[:, own])).astype(np.int64)
+        time = np.maximum(time, last_end(score))
+        columns = {"time": time, "duration": np.maximum(stop - time, 1), "pitch": notes["pitch"][own],
+                   "velocity": notes["velocity"][own]}  # fmt: skip
+        tracks = [track for track in result.tracks if instrument(track) == program]
+        if not tracks:
+            result.tracks.append(Track(instrument_name(int(program)), int(program) % DRUMS, bool(program == DRUMS)))
+            tracks = [result.tracks[-1]]
+        tracks[0].notes.extend(notes_of(columns))
     return result
 
 

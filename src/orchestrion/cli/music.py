@@ -79,7 +79,13 @@ Temperature = Annotated[float, typer.Option(help="0 to 3: less is plainer, more 
 TopP = Annotated[float, typer.Option(help="Draw from the likeliest notes that make up this share.")]
 Count = Annotated[int, typer.Option("--n", help="How many pieces, composed together.")]
 FormatsOption = Annotated[Any, typer.Option(parser=_formats, metavar="LIST", help=f"Of {', '.join(FORMATS)}.")]
-ModelOption = Annotated[Path | None, typer.Option(help="A run folder or checkpoint instead of the bundled composer.")]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", "--system", help="A run folder, a checkpoint or the name of bundled weights; else composer."),
+]
+Seconds = Annotated[
+    float | None, typer.Option(min=0.5, help="A length in place of bars, for systems that write in real time.")
+]
 
 
 def compose(
@@ -97,6 +103,7 @@ def compose(
     top_p: TopP = 0.95,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
+    seconds: Seconds = None,
     reject: Annotated[
         int | None, typer.Option(metavar="NOTES", help="Compose again what copies a phrase of more notes.")
     ] = None,
@@ -124,6 +131,7 @@ def compose(
             meter=meter,
             instruments=instruments or (),
             like=given,
+            seconds=seconds,
             reject=reject,
             against=index,
             **options,
@@ -144,6 +152,7 @@ def continue_(
     top_p: TopP = 0.95,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
+    seconds: Seconds = None,
 ) -> None:
     """Go on from given music, which stays note for note."""
     from orchestrion.score.files import read
@@ -154,7 +163,7 @@ def continue_(
     def made(**options: Any) -> list[Composition]:
         from orchestrion import composing
 
-        return composing.continue_score(score, added, sentence, key=key, **options)
+        return composing.continue_score(score, added, sentence, key=key, seconds=seconds, **options)
 
     _make(made, out or f"{file.stem}-continued", formats, model, seed, count, temperature, top_p)
 
