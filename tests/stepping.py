@@ -5,16 +5,23 @@ Legend: B sequences, T steps, D width of what a system knows at a step.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from orchestrion.nn.attention import Cache
+from orchestrion.nn.recurrent import Memory
 from orchestrion.system import Batch, System
 from orchestrion.systems.composer import PREFIX_ROWS, Composer, Reading
+from orchestrion.systems.frame_rnn import FrameRNN
+from orchestrion.systems.frame_rnn import Reading as FrameReading
+from orchestrion.systems.luo_rnn import LuoRNN
+from orchestrion.systems.luo_roll_rnn import LuoRollRNN
 
 
 class Stepping(ABC):
@@ -62,7 +69,107 @@ class ComposerStepping(Stepping):
         return system.condition(batch["sentence"], batch["tempo"], batch["mode"], batch["ensemble"])
 
 
-STEPPING: dict[str, Stepping | None] = {"composer": ComposerStepping()}
+class TokenStepping(Stepping):
+    """Systems whose forward takes tokens and a state, and whose `begin` makes that of nothing read."""
+
+    sequence = "tokens"
+
+    def read(self, system: System, batch: Batch) -> Tensor:
+        return system(batch["tokens"].clamp(min=0))[0]
+
+    def begin(self, system: System, batch: Batch, lengths: np.ndarray) -> Any:
+        states = []
+        for tokens, length in zip(batch["tokens"].clamp(min=0), lengths, strict=True):
+            assert callable(system.begin)
+            states.append(system(tokens[None, :length])[1] if length else system.begin(1))
+        return _joined(states)
+
+    def step(self, system: System, steps: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return system(steps.clamp(min=0), state)
+
+
+def _joined(states: list[Any]) -> Any:
+    """The states of single sequences as that of a batch, whatever they are made of."""
+    first = states[0]
+    if isinstance(first, Tensor):
+        if first.ndim == 4:  # keys or values of attention, (B, H, S, D), of different lengths
+            size = max(state.shape[2] for state in states)
+            states = [F.pad(state, (0, 0, 0, size - state.shape[2])) for state in states]
+        return torch.cat(states)
+    if isinstance(first, tuple | list):
+        parts = list(zip(*states, strict=True))
+        if len(parts) == 2 and all(isinstance(part[0], Tensor) and part[0].ndim == 3 for part in parts):
+            return tuple(torch.cat(part, dim=1) for part in parts)  # outputs and cells of LSTMs, (L, B, D)
+        return type(first)(_joined(list(part)) for part in parts)
+    names = [field.name for field in dataclasses.fields(first)]
+    return dataclasses.replace(first, **{name: _joined([getattr(s, name) for s in states]) for name in names})
+
+
+class LuoStepping(Stepping):
+    """The recurrent stack of `nn/recurrent.py`, over tokens or frames."""
+
+    def __init__(self, sequence: str) -> None:
+        self.sequence = sequence
+
+    def read(self, system: System, batch: Batch) -> Tensor:
+        return system(batch[self.sequence].clamp(min=0))[0]
+
+    def begin(self, system: System, batch: Batch, lengths: np.ndarray) -> Memory:
+        assert isinstance(system, LuoRNN | LuoRollRNN)
+        steps = zip(batch[self.sequence].clamp(min=0), lengths, strict=True)
+        own = [system(row[None, :length])[1] if length else system.stack.begin(1) for row, length in steps]
+        size = max(memory.seen.shape[1] for memory in own)
+        lacking = [size - memory.seen.shape[1] for memory in own]  # put before what is there
+        keys, values = (
+            torch.cat([F.pad(part, (0, 0, lack, 0)) for part, lack in zip(parts, lacking, strict=True)])
+            for parts in zip(*((memory.keys, memory.values) for memory in own), strict=True)
+        )
+        seen = torch.cat([F.pad(memory.seen, (lack, 0)) for memory, lack in zip(own, lacking, strict=True)])
+        return Memory(_joined([memory.carries for memory in own]), keys, values, seen)
+
+    def step(self, system: System, steps: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        return system(steps.clamp(min=0), state)
+
+
+class FrameRNNStepping(Stepping):
+    sequence = "inputs"
+
+    def read(self, system: System, batch: Batch) -> Tensor:
+        return system(batch["inputs"], batch["shift"])[0]
+
+    def begin(self, system: System, batch: Batch, lengths: np.ndarray) -> tuple[Tensor, FrameReading]:
+        assert isinstance(system, FrameRNN)
+        own = [system(frames[None, :length], shift[None])[1] if length else system.nothing_read(1)
+               for frames, shift, length in zip(batch["inputs"], batch["shift"], lengths, strict=True)]  # fmt: skip
+        size = max(reading.seen.shape[1] for reading in own)
+        lacking = [size - reading.seen.shape[1] for reading in own]  # put before what is there
+        keys, values = (
+            torch.cat([F.pad(part, (0, 0, lack, 0)) for part, lack in zip(parts, lacking, strict=True)])
+            for parts in zip(*((reading.keys, reading.values) for reading in own), strict=True)
+        )
+        seen = torch.cat([F.pad(reading.seen, (lack, 0)) for reading, lack in zip(own, lacking, strict=True)])
+        carries = [(torch.cat([h for h, _ in layer], 1), torch.cat([c for _, c in layer], 1))
+                   for layer in zip(*(reading.carries for reading in own), strict=True)]  # fmt: skip
+        before = torch.cat([reading.before for reading in own])
+        return batch["shift"], FrameReading(carries, before, keys, values, seen)
+
+    def step(self, system: System, steps: Tensor, state: tuple[Tensor, FrameReading]) -> tuple[Tensor, Any]:
+        states, reading = system(steps, state[0], state[1])
+        return states, (state[0], reading)
+
+
+STEPPING: dict[str, Stepping | None] = {
+    "composer": ComposerStepping(),
+    "attention_grid": TokenStepping(),
+    "attention_rnn": TokenStepping(),
+    "dilated_convolution": TokenStepping(),
+    "lookback_rnn": TokenStepping(),
+    "frame_rnn": FrameRNNStepping(),
+    "luo_rnn": LuoStepping("tokens"),
+    "luo_roll_rnn": LuoStepping("frames"),
+    "music_transformer": TokenStepping(),
+    "performance_rnn": TokenStepping(),
+}
 
 
 def changed_from(batch: Batch, entry: str, step: int, seed: int = 0) -> dict[str, Tensor]:
