@@ -26,7 +26,12 @@ LINES = [
     if re.search(r"(^|/)orchestrion ", line)
 ]  # fmt: skip
 #: Added to lines that would take minutes as they stand.
-SHORTER = {"train": "--steps 1 --set batch_rows=192 --set context_rows=192 --set validation_batches=1"}
+SHORTER = {
+    "train composer/small": "--steps 1 --set batch_rows=192 --set context_rows=192 --set validation_batches=1",
+    "train performance_rnn/small": "--steps 1 --set window=64 --set width=16 --set validation_batches=1",
+    "evaluate my-midi": "--quick",
+    "evaluate composer": "--quick --n 4",
+}
 
 
 @pytest.fixture
@@ -38,6 +43,8 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("my-midi").mkdir()
     for seed in range(60):
         write_midi(little_song(seed, bars=4), f"my-midi/{seed}.mid")
+    write_midi(little_song(60, bars=4), "my-midi/tune.mid")
+    Path("sentences.txt").write_text("a waltz, 2 bars\na march, 2 bars\n")
     return tmp_path
 
 
@@ -60,10 +67,14 @@ def ran(line: str) -> object:
 
 
 def test_every_line_runs(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert {shlex.split(line)[1] for line in LINES} == {"compose", "continue", "fill", "corpus", "train"}
+    assert {shlex.split(line)[1] for line in LINES} == {
+        "compose", "continue", "fill", "corpus", "train", "evaluate"
+    }  # fmt: skip
     for line in LINES:
-        assert ran(f"{line} {SHORTER.get(shlex.split(line)[1], '')}") == 0, (line, capsys.readouterr().err)
-    for name in ("waltz.wav", "waltz-continued.mid", "waltz-filled.png", "duet.json", "my-run/loss.png", "piece.mid"):
+        shorter = SHORTER.get(" ".join(shlex.split(line)[1:3]), "")
+        assert ran(f"{line} {shorter}") == 0, (line, capsys.readouterr().err)
+    for name in ("waltz.wav", "waltz-continued.mid", "waltz-filled.png", "duet.json", "my-run/loss.png", "piece.mid",
+                 "report/report.html", "composed/pieces/001-001.mid"):  # fmt: skip
         assert (room / name).stat().st_size > 0
 
 
@@ -87,7 +98,7 @@ def test_the_table_of_systems_is_the_list_of_systems() -> None:
 
 def test_options_named_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
-    for command in ("compose", "continue", "fill", "train"):
+    for command in ("compose", "continue", "fill", "train", "evaluate"):
         assert ran(f"orchestrion {command} --help") == 0
         helps += capsys.readouterr().out
     for option in set(re.findall(r"`(--[a-z-]+)", README)) - {"--no-deps"}:
@@ -95,4 +106,4 @@ def test_options_named_are_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nothing_names_a_host_of_packages() -> None:
-    assert not re.search(r"://|index-url|pypi|\.org|\.io", README, re.IGNORECASE)
+    assert not re.search(r"://|index-url|pypi\b|\.org|\.io", README, re.IGNORECASE)
