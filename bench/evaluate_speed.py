@@ -122,18 +122,20 @@ def main() -> None:
         "times as fast, reading": their_read / our_read,
         "times as fast, metrics": their_measure / our_measure,
     }
+    fifth = whole_suite(options.band, options.band_files // 5, options.workers)  # does memory grow with the files?
     whole = whole_suite(options.band, options.band_files, options.workers)
     digest = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()[:16]
-    print(figures, whole, sep="\n")
+    print(figures, fifth, whole, sep="\n")
     record(
         "evaluate_speed",
-        {"beside MusPy": figures, "whole suite": whole},
+        {"beside MusPy": figures, "whole suite": whole, "whole suite, a fifth of the files": fifth},
         command=shlex.join(["python", *sys.argv]),
         seed=None,
         data={"performances (names)": digest, "band files": options.band_files},
         tables=[
             {"title": title, "columns": ["figure", "value"], "rows": list(part.items())}
             for title, part in (("Measuring piano performances, one thread", figures),
+                                ("Multi-track files through the whole suite, a fifth of them", fifth),
                                 ("Multi-track files through the whole suite", whole))
         ],
     )  # fmt: skip
