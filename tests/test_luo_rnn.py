@@ -90,8 +90,9 @@ def test_every_variant_and_size_of_the_report_has_a_recipe() -> None:
             for name in [f"{prefix}{size}-{variant}" for prefix in prefixes for size in ("small", "paper")]:
                 config = system.RECIPES[name].config
                 assert (config.attention, config.residual, config.embedding) == (attention, residual, embedding)
-                assert (config.clip, config.context, config.rate) == (3.0, 128, 1e-3)
+                assert (config.clip, config.context) == (3.0, 128)
                 if "paper" in name:
+                    assert config.rate == 1e-3
                     poly = name.startswith("poly") or system is luo_roll_rnn
                     assert config.width == 256
                     assert (config.between, config.end) == ((0.2, 0.2) if poly else (0.5, 0.4))
@@ -108,7 +109,7 @@ def test_notes_that_never_end_are_ended() -> None:
         system.classes.bias.data[40:60] = 0.0  # note on
         system.classes.bias.data[300:356] = 1.0  # time goes on
         system.classes.bias.data[356:] = -10.0
-        (score,) = system.generate(Request(seconds=60.0), np.random.default_rng(0))
+        (score,) = system.generate(Request(seconds=30.0), np.random.default_rng(0))
         notes = timed(score)
         assert len(notes) > 5
         if longest:
