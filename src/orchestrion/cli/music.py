@@ -81,7 +81,7 @@ Count = Annotated[int, typer.Option("--n", help="How many pieces, composed toget
 FormatsOption = Annotated[Any, typer.Option(parser=_formats, metavar="LIST", help=f"Of {', '.join(FORMATS)}.")]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", "--system", help="A run folder, a checkpoint or the name of bundled weights; else composer."),
+    typer.Option("--model", "--system", help="A run, a checkpoint or the name of bundled weights; else composer."),
 ]
 Seconds = Annotated[
     float | None, typer.Option(min=0.5, help="A length in place of bars, for systems that write in real time.")

@@ -77,7 +77,7 @@ class PerformanceRNN(System):
         self.config = config
         self.lstm = nn.LSTM(NOTATION.size + 1, config.width, config.layers, batch_first=True,
                             dropout=config.dropout if config.layers > 1 else 0.0)  # fmt: skip
-        nn.init.normal_(self.lstm.weight_ih_l0)  # of a one-hot vector one weight alone reaches each gate
+        nn.init.normal_(self.lstm.all_weights[0][0])  # of a one-hot vector one weight alone reaches each gate
         with torch.no_grad():
             for layer in range(config.layers):  # as Magenta's cells: at first nothing is forgotten
                 getattr(self.lstm, f"bias_ih_l{layer}")[config.width : 2 * config.width] += 1.0
