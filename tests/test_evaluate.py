@@ -188,12 +188,17 @@ def test_a_model_composes_what_is_measured(tiny_model: Path, corpus: Corpus, tmp
     assert [row.pieces for row in report.likelihood] == [2]
     files = sorted(path.name for path in (tmp_path / "out" / "pieces").glob("*.mid"))
     assert len(files) == 5
+    # A model may be the other side as well.
+    beside = evaluate_places(corpus.path, tiny_model, tmp_path / "out2", Wishes(count=4, quick=True), show.progress)
+    assert beside.reference is not None
+    assert (beside.reference.kind, beside.reference.pieces) == ("model", 4)
+    assert len(list((tmp_path / "out2" / "reference").glob("*.mid"))) == 4
     # Again: what lies there is not composed again; another seed may not mix with it.
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "pieces").glob("*.mid")}
     model = load(tiny_model)
     composed_side(model, tmp_path / "out" / "pieces", read_sentences(lines), pieces=5, seed=1)
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
-    with pytest.raises(EvaluationError, match="another model or seed"):
+    with pytest.raises(EvaluationError, match="another model, number, seed"):
         composed_side(model, tmp_path / "out" / "pieces", read_sentences(lines), pieces=5, seed=2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,9 +57,12 @@ def composed_side(
     """
     folder.mkdir(parents=True, exist_ok=True)
     marker = folder / ".model"
-    drawn = f"{model.sha256} seed {seed}\n"
+    asked = hashlib.sha256("\n".join(sentences).encode()).hexdigest()
+    drawn = f"{model.sha256} seed {seed}, {pieces} pieces of sentences {asked}\n"
     if marker.exists() and marker.read_text() != drawn:
-        raise EvaluationError(f"{folder} holds pieces of another model or seed; name another --out or remove it")
+        raise EvaluationError(
+            f"{folder} holds what another model, number, seed or list of sentences made; name another --out"
+        )
     marker.write_text(drawn)
     encoder = SentenceEncoder.load(model.notes.get("encoder")) if any(sentences) else None
     done = 0

@@ -57,24 +57,31 @@ class Wishes:
 
 
 def evaluate_places(generated: Path, reference: Path | None, out: Path, wishes: Wishes, progress: Progress) -> Report:
-    """Open both places, measure and compare them. A model composes into `out`/pieces first.
+    """Open both places, measure and compare them. A model composes first, into `out`/pieces or `out`/reference.
 
     progress: given what is done and in which unit, a context in which (done, total) can be told. Raises UserError.
     """
-    model = open_model(generated) if is_model(generated) else None
-    if model is not None:
-        sentences = read_sentences(wishes.sentences) if wishes.sentences else [""]
-        with progress("composing", "pieces") as told:
-            own = composed_side(model, out / "pieces", sentences, pieces=wishes.count, seed=wishes.seed, told=told)
-    else:
-        if wishes.sentences is not None:
-            raise EvaluationError(f"{generated} is music and composes nothing from --sentences; name a run or composer")
-        own = open_side(generated).sample(wishes.most, wishes.seed)
-    if wishes.split is not None and reference is None:
+    places = [place for place in (generated, reference) if place is not None]
+    if wishes.sentences is not None and not any(map(is_model, places)):
+        raise EvaluationError(f"{generated} is music and composes nothing from --sentences; name a run or composer")
+    if wishes.split is not None and (reference is None or is_model(reference)):
         raise EvaluationError("--split is of a reference corpus; name one with --reference")
+    own, model = _opened(generated, None, out / "pieces", wishes, progress)
+    other = None if reference is None else _opened(reference, wishes.split, out / "reference", wishes, progress)[0]
     judge = open_model(wishes.model) if wishes.model is not None else model
-    other = None if reference is None else open_side(reference, wishes.split).sample(wishes.most, wishes.seed)
     return evaluate(own, other, wishes, progress, judge)
+
+
+def _opened(
+    place: Path, split: str | None, folder: Path, wishes: Wishes, progress: Progress
+) -> tuple[Side, Model | None]:
+    """A side and, where it is a model that composes it into `folder`, that model."""
+    if not is_model(place):
+        return open_side(place, split).sample(wishes.most, wishes.seed), None
+    model, sentences = open_model(place), read_sentences(wishes.sentences) if wishes.sentences else [""]
+    with progress(f"composing by {model.name}", "pieces") as told:
+        side = composed_side(model, folder, sentences, pieces=wishes.count, seed=wishes.seed, told=told)
+    return side, model
 
 
 def evaluate(
