@@ -46,7 +46,7 @@ def evaluate(
     generated: Annotated[
         Path, typer.Argument(help='A folder of MIDI or .npz piano rolls, a corpus, a trained run, or "composer".')
     ],
-    reference: Annotated[Path | None, typer.Option(help="What to compare with: a folder or a corpus.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="What to compare with: a folder, a corpus or a run.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of report.html and report.json.")] = Path("report"),
     split: Annotated[
         str | None, typer.Option(help="Of a reference corpus: train, valid, test or all. Default: what is held out.")

@@ -128,7 +128,9 @@ RECIPES = {
     "jsb_relative": Recipe(_CHORALE, _CHORALE_TRAINING),
     "jsb_relative_axes": Recipe(replace(_CHORALE, axes=("pitch", "time")), _CHORALE_TRAINING),
     "jsb_voices": Recipe(
-        replace(_CHORALE, positions="rotary", voice_inputs=True, dropout=0.4, input_dropout=0.05), _CHORALE_TRAINING
+        replace(_CHORALE, positions="rotary", voice_inputs=True, dropout=0.5, input_dropout=0.05, context=1024,
+                windows=4),
+        Training(steps=3000, warm_up_steps=50, decay_share=0.75, validate_every=250, save_every=250),
     ),
     # the piano Music Transformer: 8 heads, dropout 0.1, batches of 8, Adam; width and layers are not reported
     "paper": Recipe(
