@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from conftest import little_song
 from orchestrion.corpus.store import Corpus
 from orchestrion.errors import UserError
-from orchestrion.representations.frames import KEYS, LOWEST, Frames, runs, transposed
+from orchestrion.representations.frames import BEGIN, KEYS, LOWEST, Frames, runs, transposed
 from orchestrion.representations.notation import NotationError
 from orchestrion.representations.timed import TIMED, score_of, timed
 from orchestrion.system import RecipeError, Request
-from orchestrion.systems.frame_rnn import BEGIN, RECIPES, FrameRNN, IndependentHead, JointHead, Reading
+from orchestrion.systems.frame_rnn import RECIPES, FrameRNN, IndependentHead, JointHead, Reading
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 TINY = RECIPES["tiny"].config

@@ -6,7 +6,7 @@ sight, be that the beginning of a piece or not, so a model embeds V + 1 tokens a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil, isfinite
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from orchestrion.corpus.store import Corpus
 from orchestrion.corpus.tokens import PADDING, token_table
 from orchestrion.errors import UserError
+from orchestrion.representations.frames import KEYS, Frames
 from orchestrion.representations.notation import Notation, Writer
 from orchestrion.representations.sliding import Span, spans
 from orchestrion.representations.timed import score_of, timed
@@ -68,6 +69,12 @@ def next_token_nats(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     are padding and add to neither."""
     nats = F.cross_entropy(logits.float().flatten(0, -2), targets.flatten(), ignore_index=PADDING, reduction="sum")
     return nats, (targets != PADDING).sum()
+
+
+def batch_nats(model: TokenModel, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The nats of all tokens of a `token_batch`, and how many they are."""
+    inputs, targets = inputs_and_targets(batch["tokens"])
+    return next_token_nats(model(inputs)[0], targets)
 
 
 # ---- likelihood
@@ -125,7 +132,7 @@ def autoregress(
     when they are full, the last half is read anew. None for a model whose state holds everything.
     Raises RequestError, PrimerError or NotationError, each with one line, for what cannot be written.
     """
-    _check(request)
+    check_request(request)
     first = notation.writer(request.length_seconds)
     primer = _primer_tokens(notation, request, first)
     pieces = [_Piece(deepcopy(first), list(primer), own) for own in rng.spawn(request.count)]
@@ -211,7 +218,8 @@ def _primer_tokens(notation: Notation, request: Request, writer: Writer) -> list
     return tokens
 
 
-def _check(request: Request) -> None:
+def check_request(request: Request) -> None:
+    """Raises RequestError for what no system can make that writes from the beginning, in real time."""
     if request.given is not None:
         raise RequestError("this system writes music from its beginning and fills no holes in music that is there; "
                            "give it music to go on from, or use a system that fills")  # fmt: skip
@@ -223,6 +231,22 @@ def _check(request: Request) -> None:
         raise RequestError(f"temperature {request.temperature} makes no sense; 1 is as learned, 0 the likeliest")
     if not 0 < request.top_p <= 1:
         raise RequestError(f"top-p {request.top_p} is no share; ask for more than 0 and at most 1")
+
+
+def primer_roll(request: Request, notation: Frames) -> np.ndarray:
+    """The frames that pieces of a system over piano rolls begin with (T, 88), none without a primer; the request is
+    checked. Raises RequestError, PrimerError or NotationError."""
+    check_request(request)
+    if request.primer is None:
+        return np.zeros((0, KEYS), bool)
+    roll, seconds = notation.encode(timed(apply_sustain(request.primer))), request.length_seconds
+    if len(roll) >= round(seconds * notation.steps_per_second):
+        lasts = len(roll) / notation.steps_per_second
+        raise PrimerError(
+            f"the music to go on from lasts {lasts:.1f} s, and the piece is to be {seconds:.1f} s long in all;"
+            " ask for more, or give less to go on from"
+        )
+    return roll
 
 
 def _device(model: TokenModel) -> torch.device:

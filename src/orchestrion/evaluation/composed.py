@@ -7,26 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrion.composing import BUNDLED, Model, compose, load
+from orchestrion.composing import WEIGHTS, Model, compose
 from orchestrion.evaluation.sides import EvaluationError, Side, open_side
 from orchestrion.text.encoder import SentenceEncoder
 
 BATCH_PIECES = 8
-BUNDLED_NAME = "composer"
 
 
 def is_model(place: Path) -> bool:
-    """Whether this is a run or a checkpoint, or the word for the bundled composer."""
+    """Whether `composing.load` takes it for a run, a checkpoint or the name of bundled weights, such as "composer"."""
     return (
         (place / "checkpoints").is_dir()
         or (place / "model.safetensors").is_file()
-        or (str(place) == BUNDLED_NAME and not place.exists())
+        or (not place.exists() and (WEIGHTS / place).is_dir())
     )
-
-
-def open_model(place: Path) -> Model:
-    """Load it. Raises checkpoint.CheckpointError."""
-    return load(BUNDLED if str(place) == BUNDLED_NAME and not place.exists() else place)
 
 
 def read_sentences(path: Path) -> list[str]:

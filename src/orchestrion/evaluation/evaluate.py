@@ -15,11 +15,11 @@ import symusic
 from symusic import Score
 
 import orchestrion
-from orchestrion.composing import Model
+from orchestrion.composing import Model, load
 from orchestrion.corpus.copies import copy_index
 from orchestrion.corpus.store import open_corpus
 from orchestrion.evaluation import comparing
-from orchestrion.evaluation.composed import composed_side, is_model, open_model, read_sentences
+from orchestrion.evaluation.composed import composed_side, is_model, read_sentences
 from orchestrion.evaluation.continuations import continuations_of
 from orchestrion.evaluation.likelihood import likelihood_of
 from orchestrion.evaluation.measuring import Table, measure_side
@@ -68,7 +68,7 @@ def evaluate_places(generated: Path, reference: Path | None, out: Path, wishes: 
         raise EvaluationError("--split is of a reference corpus; name one with --reference")
     own, model = _opened(generated, None, out / "pieces", wishes, progress)
     other = None if reference is None else _opened(reference, wishes.split, out / "reference", wishes, progress)[0]
-    judge = open_model(wishes.model) if wishes.model is not None else model
+    judge = load(wishes.model) if wishes.model is not None else model
     return evaluate(own, other, wishes, progress, judge)
 
 
@@ -78,7 +78,7 @@ def _opened(
     """A side and, where it is a model that composes it into `folder`, that model."""
     if not is_model(place):
         return open_side(place, split).sample(wishes.most, wishes.seed), None
-    model, sentences = open_model(place), read_sentences(wishes.sentences) if wishes.sentences else [""]
+    model, sentences = load(place), read_sentences(wishes.sentences) if wishes.sentences else [""]
     with progress(f"composing by {model.name}", "pieces") as told:
         side = composed_side(model, folder, sentences, pieces=wishes.count, seed=wishes.seed, told=told)
     return side, model

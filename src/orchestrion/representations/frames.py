@@ -17,6 +17,7 @@ from orchestrion.representations.timed import TIMED, by_onset
 from orchestrion.theory import DRUMS
 
 KEYS, LOWEST = 88, 21  # of a piano, A0 to C8
+BEGIN = KEYS  # the entry of a frame that stands before the music, see `with_beginning`
 VELOCITY = 80  # of decoded notes, as rolls hold none
 MAX_RATE = 500.0  # frames a second: two milliseconds each, so that onsets in milliseconds tell them apart
 
@@ -67,6 +68,14 @@ class Frames:
         notes["length"] = np.rint(end * milliseconds) - notes["onset"]
         notes["pitch"], notes["velocity"], notes["instrument"] = key + LOWEST, velocity, instrument
         return by_onset(notes)
+
+
+def with_beginning(roll: np.ndarray) -> np.ndarray:
+    """(T, 88) -> (T + 1, 89) bool: before the frames one that marks the beginning, by an entry of its own."""
+    frames = np.zeros((len(roll) + 1, KEYS + 1), bool)
+    frames[1:, :KEYS] = roll
+    frames[0, BEGIN] = True
+    return frames
 
 
 def runs(roll: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -25,8 +25,7 @@ from torch.optim import Adam, Optimizer
 
 from orchestrion.autoregression import (
     autoregress,
-    inputs_and_targets,
-    next_token_nats,
+    batch_nats,
     piece_token_nats,
     token_batch,
 )
@@ -151,16 +150,12 @@ class DilatedConvolution(System):
         return token_batch(corpus, split, rng, self.notation, self.config.windows, self.config.window)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        nats, count = self._nats(batch)
+        nats, count = batch_nats(self, batch)
         yield "adam", nats / count
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
-        nats, count = self._nats(batch)
+        nats, count = batch_nats(self, batch)
         return {"nats_per_token": (float(nats), float(count))}
-
-    def _nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        inputs, targets = inputs_and_targets(batch["tokens"])
-        return next_token_nats(self(inputs)[0], targets)
 
     # ---- likelihood and music
 

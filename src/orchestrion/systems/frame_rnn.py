@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, isfinite
+from math import ceil
 
 import numpy as np
 import torch
@@ -24,16 +24,15 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from orchestrion.autoregression import PrimerError
+from orchestrion.autoregression import primer_roll
 from orchestrion.corpus.store import Corpus
-from orchestrion.representations.frames import KEYS, Frames, runs, transposed
+from orchestrion.representations.frames import KEYS, Frames, runs, transposed, with_beginning
 from orchestrion.representations.notation import NotationError
 from orchestrion.representations.timed import score_of, timed
 from orchestrion.sampling import draw
 from orchestrion.score.pedal import apply_sustain
-from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, RequestError, System, Training
+from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, System, Training
 
-BEGIN = KEYS  # entry of an input that marks the beginning of a piece
 END = KEYS  # the decision that no higher key sounds
 HEADS = ("independent", "joint")
 NEVER = -1e9  # a logit of what cannot be, finite so that no gradient becomes nan
@@ -209,7 +208,7 @@ class FrameRNN(System):
     @torch.inference_mode()
     def roll_nats(self, roll: np.ndarray) -> np.ndarray:
         """Roll (T, 88) bool -> nats of each frame (T,), the first predicted from nothing."""
-        frames = torch.from_numpy(_begun(roll))
+        frames = torch.from_numpy(with_beginning(roll))
         shift = torch.zeros(1, dtype=torch.int64)
         reading, nats = None, []
         for start in range(0, len(roll), self.config.window):
@@ -228,13 +227,13 @@ class FrameRNN(System):
 
     @torch.inference_mode()
     def generate(self, request: Request, rng: np.random.Generator) -> list[Score]:
-        notation, seconds = Frames(self.config.steps_per_second), _seconds(request)
-        primer = _primer(request, notation, seconds)
+        notation, seconds = Frames(self.config.steps_per_second), request.length_seconds
+        primer = primer_roll(request, notation)
         size, begun = max(round(seconds * notation.steps_per_second), 1), len(primer)
         rolls = np.zeros((request.count, size, KEYS), bool)
         rolls[:, :begun] = primer
         rngs, device = rng.spawn(request.count), self.inward.weight.device
-        inputs = torch.from_numpy(_begun(primer)).to(device).expand(request.count, -1, -1)
+        inputs = torch.from_numpy(with_beginning(primer)).to(device).expand(request.count, -1, -1)
         shift, reading = torch.zeros(request.count, dtype=torch.int64, device=device), None
         total, told = (request.bars if request.seconds is None else ceil(seconds)), -1
         for frame in range(begun, size):
@@ -395,7 +394,7 @@ class _Rolls:
                 raise NotationError("no piece has a pitched note between A0 and C8; a piano roll needs music that does")
             index = int(rng.choice(len(self._shares), p=self._shares / self._shares.sum()))
             try:
-                frames = _begun(self._roll(index))
+                frames = with_beginning(self._roll(index))
             except NotationError:
                 self._shares[index] = 0
                 continue
@@ -412,38 +411,6 @@ class _Rolls:
 @lru_cache(maxsize=4)
 def _rolls(corpus: Corpus, split: str, steps_per_second: float) -> _Rolls:
     return _Rolls(corpus, split, steps_per_second)
-
-
-def _begun(roll: np.ndarray) -> np.ndarray:
-    """Roll (T, 88) -> (T + 1, 89) bool: before it a frame that marks the beginning."""
-    frames = np.zeros((len(roll) + 1, KEYS + 1), bool)
-    frames[1:, :KEYS] = roll
-    frames[0, BEGIN] = True
-    return frames
-
-
-def _seconds(request: Request) -> float:
-    """How long the pieces are. Raises RequestError for what cannot be made."""
-    if request.given is not None:
-        raise RequestError("frame_rnn writes music from its beginning and fills no holes; give it music to go on from")
-    seconds = request.length_seconds
-    if not (isfinite(seconds) and seconds > 0):
-        raise RequestError(f"music of {seconds} s cannot be made; ask for more than 0")
-    if not (isfinite(request.temperature) and request.temperature >= 0):
-        raise RequestError(f"temperature {request.temperature} makes no sense; 1 is as learned, 0 the likeliest")
-    return seconds
-
-
-def _primer(request: Request, notation: Frames, seconds: float) -> np.ndarray:
-    """The frames that the pieces begin with (T, 88), none without a primer."""
-    if request.primer is None:
-        return np.zeros((0, KEYS), bool)
-    roll = notation.encode(timed(apply_sustain(request.primer)))
-    lasts = len(roll) / notation.steps_per_second
-    if lasts >= seconds:
-        raise PrimerError(f"the music to go on from lasts {lasts:.1f} s, and the piece is to be {seconds:.1f} s long in"
-                          " all; ask for more, or give less to go on from")  # fmt: skip
-    return roll
 
 
 def _score(roll: np.ndarray, notation: Frames, seconds: float) -> Score:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, isfinite
+from math import ceil
 from typing import ClassVar
 
 import numpy as np
@@ -27,18 +27,17 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from orchestrion.autoregression import PrimerError
+from orchestrion.autoregression import primer_roll
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.recurrent import Memory, RecurrentStack, clipped_adam
-from orchestrion.representations.frames import KEYS, Frames, runs
+from orchestrion.representations.frames import BEGIN, KEYS, Frames, runs, with_beginning
 from orchestrion.representations.notation import NotationError
 from orchestrion.representations.timed import score_of, timed
 from orchestrion.sampling import draw
 from orchestrion.score.pedal import apply_sustain
-from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, RequestError, System, Training
+from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, System, Training
 
 NOTATION = Frames(8.0)
-BEGIN = KEYS  # the entry of an input that stands before what is in sight, as in `autoregression`
 _RARELY = -3.0  # log odds at first of each key: one in twenty sounds
 _HEARD = 0.3  # deviation of weights at first, against the small outputs of an LSTM
 
@@ -175,7 +174,8 @@ class LuoRollRNN(System):
     @torch.inference_mode()
     def piece_nats(self, score: Score, sentence: np.ndarray | None = None) -> PieceNats:
         roll = NOTATION.encode(timed(apply_sustain(score)))
-        frames, targets = _begun(roll).to(self.keys.weight.device), torch.from_numpy(roll).to(self.keys.weight.device)
+        device = self.keys.weight.device
+        frames, targets = (torch.from_numpy(part).to(device) for part in (with_beginning(roll), roll))
         state, nats = None, 0.0
         for before, after in zip(frames[:-1].split(4096), targets.split(4096), strict=True):
             logits, state = self(before.unsqueeze(0), state)
@@ -186,12 +186,12 @@ class LuoRollRNN(System):
 
     @torch.inference_mode()
     def generate(self, request: Request, rng: np.random.Generator) -> list[Score]:
-        primer = _primer(request)
+        primer = primer_roll(request, NOTATION)
         size, begun = max(round(request.length_seconds * NOTATION.steps_per_second), 1), len(primer)
         rolls = np.zeros((request.count, size, KEYS), bool)
         rolls[:, :begun] = primer
         rngs, device, state = rng.spawn(request.count), self.keys.weight.device, None
-        inputs = _begun(primer).to(device).expand(request.count, -1, -1)
+        inputs = torch.from_numpy(with_beginning(primer)).to(device).expand(request.count, -1, -1)
         total, told = (request.bars if request.seconds is None else ceil(request.seconds)), -1
         for frame in range(begun, size):
             logits, state = self(inputs, state)
@@ -210,14 +210,6 @@ def _frame_nats(logits: Tensor, targets: Tensor) -> Tensor:
     return nats.sum(-1)
 
 
-def _begun(roll: np.ndarray) -> Tensor:
-    """Roll (T, 88) -> (T + 1, 89) bool: before it the mark of the beginning."""
-    frames = np.zeros((len(roll) + 1, KEYS + 1), bool)
-    frames[0, BEGIN] = True
-    frames[1:, :KEYS] = roll
-    return torch.from_numpy(frames)
-
-
 def _drawn(logits: np.ndarray, sounds: bool, temperature: float, rngs: list[np.random.Generator]) -> np.ndarray:
     """(B, 88) bool from logits (B, 88), each key by its own odds; where the frame `sounds`, one key is drawn first."""
     uniforms = np.stack([rng.random(KEYS + 1) for rng in rngs])
@@ -227,25 +219,6 @@ def _drawn(logits: np.ndarray, sounds: bool, temperature: float, rngs: list[np.r
         legal = np.ones(logits.shape, bool)
         keys[np.arange(len(keys)), draw(logits, legal, uniforms[:, KEYS], temperature=temperature)] = True
     return keys
-
-
-def _primer(request: Request) -> np.ndarray:
-    """The frames that pieces begin with, (T, 88), none without a primer. Raises a UserError for what cannot be made."""
-    seconds = request.length_seconds
-    if request.given is not None:
-        raise RequestError("luo_roll_rnn writes music from its beginning and fills no holes; give it a primer instead")
-    if not (isfinite(seconds) and seconds > 0):
-        raise RequestError(f"music of {seconds} s cannot be made; ask for more than 0")
-    if not (isfinite(request.temperature) and request.temperature >= 0):
-        raise RequestError(f"temperature {request.temperature} makes no sense; 1 is as learned, 0 the likeliest")
-    if request.primer is None:
-        return np.zeros((0, KEYS), bool)
-    roll = NOTATION.encode(timed(apply_sustain(request.primer)))
-    lasts = len(roll) / NOTATION.steps_per_second
-    if len(roll) >= round(seconds * NOTATION.steps_per_second):
-        raise PrimerError(f"the music to go on from lasts {lasts:.1f} s, and a piece of {seconds:.1f} s in all was"
-                          " asked for; ask for more, or give less to go on from")  # fmt: skip
-    return roll
 
 
 class _Rolls:

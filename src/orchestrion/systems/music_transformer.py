@@ -27,7 +27,7 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from orchestrion.autoregression import autoregress, inputs_and_targets, next_token_nats, piece_token_nats
+from orchestrion.autoregression import autoregress, batch_nats, piece_token_nats
 from orchestrion.corpus.store import Corpus
 from orchestrion.corpus.tokens import PADDING, Tokens, token_table
 from orchestrion.nn.attention import Cache, rotate, rotation
@@ -250,16 +250,12 @@ class MusicTransformer(System):
         return {"tokens": torch.from_numpy(drawn_windows(table, rng, self.config, moved=split == "train"))}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        nats, count = self._nats(batch)
+        nats, count = batch_nats(self, batch)
         yield self.config.optimizer, nats / count
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
-        nats, count = self._nats(batch)
+        nats, count = batch_nats(self, batch)
         return {"nats_per_token": (float(nats), float(count))}
-
-    def _nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        inputs, targets = inputs_and_targets(batch["tokens"])
-        return next_token_nats(self(inputs)[0], targets)
 
     # ---- likelihood and music
 
