@@ -39,10 +39,10 @@ from orchestrion.corpus.tokens import PADDING, TOKEN, Tokens
 from orchestrion.metrics.sets import ratio_interval
 from orchestrion.nn.stepping import bf16_is_fast
 from orchestrion.registry import recipe
-from orchestrion.representations.chorale import VOICES, tokens_of_voices
+from orchestrion.representations.chorale import BAR, VOICES, tokens_of_voices
 from orchestrion.representations.sliding import Span, spans
 from orchestrion.system import Recipe
-from orchestrion.systems.music_transformer import BAR, MusicTransformer, drawn_windows
+from orchestrion.systems.music_transformer import MusicTransformer, drawn_windows
 from orchestrion.train import rate_factor
 
 SYSTEM = "music_transformer"

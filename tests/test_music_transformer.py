@@ -9,21 +9,18 @@ import pytest
 import torch
 
 from orchestrion.corpus.tokens import PADDING, TOKEN, Tokens
-from orchestrion.representations.chorale import REST, VOICES, Chorale
+from orchestrion.nn.intervals import INTERVALS, by_interval, interval_classes
+from orchestrion.nn.key_inputs import KeyInputs, follow
+from orchestrion.nn.voice_inputs import LONGEST_HELD, held
+from orchestrion.representations.chorale import BAR, REST, VOICES, Chorale
 from orchestrion.representations.performance import MAX_SHIFT, NOTE_OFF, SHIFT, VELOCITY, Performance
 from orchestrion.representations.timed import timed
 from orchestrion.system import RecipeError, Request
 from orchestrion.systems.music_transformer import (
-    BAR,
-    INTERVALS,
-    LONGEST_HELD,
     RANGES,
     RECIPES,
     MusicTransformer,
     MusicTransformerConfig,
-    _by_interval,
-    _held,
-    _interval,
     drawn_windows,
 )
 
@@ -35,7 +32,9 @@ VARIANTS = {
     "relative, axes": replace(TINY, axes=("pitch", "time")),
     "local": replace(TINY, pattern="local", block=16),
     "chorale, relative, axes": replace(CHORALE, axes=("pitch", "time")),
-    "chorale, voices": replace(CHORALE, positions="rotary", voice_inputs=True),
+    "keys": replace(TINY, positions="rotary", outright=True),
+    "keys, relative": replace(TINY, outright=True),
+    "chorale, voices": replace(CHORALE, positions="rotary", outright=True),
 }
 START = REST + 1
 
@@ -85,7 +84,7 @@ def test_the_past_does_not_see_the_future_and_is_seen(system: MusicTransformer) 
 def test_the_logits_of_motions_move_with_the_music() -> None:
     references = list(torch.randint(50, 70, (3, 1, 4), generator=torch.Generator().manual_seed(2)))
     motions = torch.randn(1, 4, 3 * INTERVALS)
-    here, moved = _by_interval(motions, references), _by_interval(motions, [each + 5 for each in references])
+    here, moved = by_interval(motions, references), by_interval(motions, [each + 5 for each in references])
     torch.testing.assert_close(moved[..., 5:REST], here[..., : REST - 5])
     assert not torch.allclose(moved[..., :REST], here[..., :REST])
 
@@ -94,7 +93,7 @@ def test_intervals_by_hand() -> None:
     pitches, references = torch.tensor([60, 61, 59, 127, 0, REST, 60]), torch.tensor([60, 60, 60, 60, 60, 60, START])
     same = (INTERVALS - 2) // 2
     expected = [same, same + 1, same - 1, INTERVALS - 2, 0, INTERVALS - 1, INTERVALS - 1]
-    assert _interval(pitches, references).tolist() == expected
+    assert interval_classes(pitches, references).tolist() == expected
 
 
 def test_held_notes_are_counted_by_voice_up_to_a_bound() -> None:
@@ -102,8 +101,37 @@ def test_held_notes_are_counted_by_voice_up_to_a_bound() -> None:
     voices = [torch.full_like(steps, 70), 60 + steps % 2, torch.full_like(steps, START),
               torch.where(steps < len(steps) - 3, 40, 41)]  # fmt: skip
     tokens = torch.stack(voices, dim=1).flatten().unsqueeze(0)
-    bass, tenor, alto, soprano = (int(held[0, -1]) for held in _held(tokens, 4))
+    bass, tenor, alto, soprano = (int(steps_held[0, -1]) for steps_held in held(tokens, 4))
     assert (soprano, alto, tenor, bass) == (LONGEST_HELD, 1, 0, 3)
+
+
+def test_what_is_known_of_the_keyboard_is_what_happened() -> None:
+    events = [VELOCITY + 9, 60, 64, SHIFT + 19, NOTE_OFF + 60, SHIFT + 79, 60, 67, VELOCITY + 20, 72]
+    seen, behind = follow(torch.tensor([events]), KeyInputs(8).begin(1))
+    held, struck = seen.keys[0, :, :, 4], seen.keys[0, :, :, 7]  # down at all; struck, fading in 1.6 s
+    down_at = [{k for k in range(128) if held[t, k]} for t in range(len(events))]
+    assert down_at == [set(), {60}, {60, 64}, {60, 64}, {64}, {64}, {60, 64}, *[{60, 64, 67}] * 2, {60, 64, 67, 72}]
+    ages = {60: 0.0, 64: 1.0, 67: 0.0, 72: 0.0}
+    assert struck[-1, sorted(ages)].tolist() == pytest.approx([np.exp(-age / 1.6) for age in ages.values()])
+    assert seen.keys[0, -1, 64, 2].item() == pytest.approx(np.exp(-1.0 / 0.8)), "held for a second"
+    assert not seen.keys[0, :, 50].any(), "never struck"
+    assert [int(last[0, -1]) for last in seen.lasts] == [72, 67, 60, 64]
+    assert [int(last[0, 1]) for last in seen.lasts] == [60, 128, 128, 128]
+    assert seen.loudness[0, [0, 7, 8, 9]].tolist() == [9, 9, 20, 20]
+    assert int(behind.elapsed[0]) == 1000
+
+
+@torch.no_grad()
+def test_what_a_key_does_decides_its_own_logits() -> None:
+    torch.manual_seed(0)
+    inputs = KeyInputs(8)
+    torch.nn.init.normal_(inputs.by_key.weight)
+    seen, _ = follow(torch.tensor([[60, SHIFT + 9]]), inputs.begin(1))
+    logits = inputs.logits(torch.ones(1, 2, 8), seen)[0, -1]
+    assert logits[[60, NOTE_OFF + 60]].all()
+    others = [pitch for pitch in range(NOTE_OFF) if pitch != 60]
+    assert not logits[others].any()
+    assert not logits[[NOTE_OFF + pitch for pitch in others]].any()
 
 
 # ---- windows
@@ -189,7 +217,7 @@ def test_performances_are_transposed_and_stretched_and_stay_legal() -> None:
 @torch.no_grad()
 def test_a_chorale_of_any_length_is_four_voices_to_the_end() -> None:
     torch.manual_seed(0)
-    system = MusicTransformer(replace(CHORALE, positions="rotary", voice_inputs=True, context=64)).eval()
+    system = MusicTransformer(replace(CHORALE, positions="rotary", outright=True, context=64)).eval()
     scores = system.generate(Request(count=2, seconds=9.0, top_p=0.9), np.random.default_rng(0))
     for score in scores:
         notes = Chorale().encode(timed(score))
@@ -202,7 +230,6 @@ def test_a_chorale_of_any_length_is_four_voices_to_the_end() -> None:
         ({"notation": "tabs"}, "notation"),
         ({"positions": "none"}, "positions"),
         ({"axes": ("colour",)}, "axes"),
-        ({"voice_inputs": True}, "chorale-16"),
         ({"width": 30, "heads": 4}, "width 30"),
         ({"context": 6}, "context 6"),
         ({"optimizer": "luck"}, "optimizer"),

@@ -14,6 +14,7 @@ from orchestrion.representations.notation import GridWriter, Notation, NotationE
 from orchestrion.representations.timed import by_onset
 
 VOICES = 4
+BAR = 16  # steps
 REST = 128
 _CHOIR = 52  # General MIDI choir aahs
 

@@ -5,13 +5,14 @@ time as well (`axes`), beside the plain transformer with sinusoids (`"absolute"`
 performance events, and chorales as a serialised grid of four voices. Sparse patterns (Child et al. 2019) by `pattern`.
 Different: layers are normalised before and not behind, with GELU between; attention weights have no dropout, and the
 rate is the loop's.
-Ours are two choices: rotary positions on musical time and pitch (`"rotary"`), and for chorales inputs and logits that
-say outright what the past says already (`voice_inputs`): each voice's last pitches, how long they are held, and the
-intervals from them to what is predicted.
+Ours are two choices: rotary positions on musical time and pitch (`"rotary"`), and inputs and logits that say outright
+what the past says already (`outright`): of chorales each voice's last pitches, how long they are held, and intervals
+from them (`nn/voice_inputs.py`); of performances which keys are down, and what was struck lately
+(`nn/key_inputs.py`).
 Uses of Request: count, primer, seconds or bars, temperature, top_p.
 
 Legend: B sequences, T new tokens, S tokens in the cache, V tokens of the notation, H heads, D width, A axes, R rotated
-pairs of a head, W tokens that the voice inputs look back on, I intervals.
+pairs of a head.
 """
 
 from __future__ import annotations
@@ -31,20 +32,15 @@ from orchestrion.autoregression import autoregress, batch_nats, piece_token_nats
 from orchestrion.corpus.store import Corpus
 from orchestrion.corpus.tokens import PADDING, Tokens, token_table
 from orchestrion.nn.attention import Cache, rotate, rotation
+from orchestrion.nn.key_inputs import KeyInputs, Keys, elapsed_ms
 from orchestrion.nn.optimizer import MuonAdamW
 from orchestrion.nn.relative import RelativeAttention, RelativeState
-from orchestrion.representations.chorale import REST, VOICES, Chorale
+from orchestrion.nn.voice_inputs import VoiceInputs
+from orchestrion.representations.chorale import BAR, REST, VOICES, Chorale
 from orchestrion.representations.notation import Notation
-from orchestrion.representations.performance import MAX_SHIFT, NOTE_OFF, SHIFT, STEP_MS, VELOCITY, Performance
+from orchestrion.representations.performance import MAX_SHIFT, NOTE_OFF, SHIFT, Performance
 from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, System, Training
 
-BAR = 16  # steps of a chorale's bar
-LOOKBACK = 8  # tokens that the voice inputs name: two steps
-OWN = VOICES - 1  # lag of the last token of the voice that is to come; 0 is the last token
-LONGEST_HELD = 24  # steps, as far as held notes are counted
-_TAIL = VOICES * LONGEST_HELD + LOOKBACK
-_INTERVAL = 45  # semitones up and down that are told apart
-INTERVALS = 2 * _INTERVAL + 4  # further down, all between, further up, and none where a voice rests
 _TIME_WAVELENGTHS = (16, 4, 8, 32, 64, 128, 2, 256, 24, 512)  # sixteenths, the weightiest first
 _PITCH_WAVELENGTHS = (12, 24, 96, 6, 4, 3)  # semitones
 _UNFUSED_STEPS = 512  # up to which plain products take half the time of the fused kernel on a CPU in bf16
@@ -64,11 +60,11 @@ class MusicTransformerConfig:
     """notation: "performance" or "chorale-16". positions: "absolute", "relative" or "rotary".
 
     max_distance tokens are told apart by relative positions, which know the `axes` "pitch" and "time" as well, and a
-    `pattern` of which keys are in sight: "full", "local", "strided" or "fixed", in blocks of `block`. voice_inputs: of
-    chorales alone; input_dropout is of single ones. context tokens are read at once, `windows` a batch. transpose:
-    training windows are moved by about so many semitones (standard deviation), as far as the ranges allow; stretch: and
-    performances made slower or faster by up to that share. optimizer: "adam", or "muon", at `matrix_rate` for the
-    matrices of the layers. Raises RecipeError for numbers that make no network.
+    `pattern` of which keys are in sight: "full", "local", "strided" or "fixed", in blocks of `block`. outright: say
+    what the past says; input_dropout is of single things said of a chorale. context tokens are read at once, `windows`
+    a batch. transpose: training windows are moved by about so many semitones (standard deviation), as far as the ranges
+    allow; stretch: and performances made slower or faster by up to that share. optimizer: "adam", or "muon", at
+    `matrix_rate` for the matrices of the layers. Raises RecipeError for numbers that make no network.
     """
 
     notation: str = "performance"
@@ -77,7 +73,7 @@ class MusicTransformerConfig:
     pattern: str = "full"
     block: int = 128
     max_distance: int = 1024
-    voice_inputs: bool = False
+    outright: bool = False
     width: int = 256
     layers: int = 6
     heads: int = 8
@@ -100,8 +96,6 @@ class MusicTransformerConfig:
             raise RecipeError(f"there are no positions {self.positions!r}; choose {', '.join(POSITIONS)}")
         if not set(self.axes) <= set(AXES):
             raise RecipeError(f"there are no axes {', '.join(self.axes)}; choose of {', '.join(AXES)}")
-        if self.voice_inputs and self.notation != "chorale-16":
-            raise RecipeError("voice_inputs are those of chorales; set notation to chorale-16")
         if min(self.layers, self.heads, self.windows) < 1 or self.width < 1 or self.width % (2 * self.heads):
             raise RecipeError(f"width {self.width} must be a multiple of twice the heads, {self.heads}, of at least 1")
         if self.context < 4 * VOICES or self.context % (2 * VOICES):
@@ -111,12 +105,13 @@ class MusicTransformerConfig:
 
 
 _CHORALE = MusicTransformerConfig(
-    notation="chorale-16", width=128, layers=5, heads=4, feed_forward=512, dropout=0.1, context=512, windows=8,
+    notation="chorale-16", width=128, layers=5, heads=4, feed_forward=512, dropout=0.2, context=1024, windows=4,
     transpose=6.0, optimizer="muon", rate=3e-3, weight_decay=0.1, max_distance=512,
 )  # fmt: skip
-_CHORALE_TRAINING = Training(steps=1000, warm_up_steps=50, decay_share=0.75, validate_every=125, save_every=125)
-_LARGE = MusicTransformerConfig(width=512, layers=8, feed_forward=2048, context=2048, max_distance=1024, windows=8,
-                                transpose=3.0, optimizer="muon", rate=2e-3)  # fmt: skip
+_CHORALE_TRAINING = Training(steps=1500, warm_up_steps=50, decay_share=0.75, validate_every=125, save_every=125)
+_PIANIST = MusicTransformerConfig(positions="rotary", outright=True, layers=4, dropout=0.0, windows=4, transpose=3.0,
+                                  optimizer="muon", rate=3e-3)  # fmt: skip
+_LARGE = replace(_PIANIST, width=512, layers=8, feed_forward=2048, dropout=0.1, context=2048, windows=8, rate=2e-3)
 RECIPES = {
     "tiny": Recipe(
         MusicTransformerConfig(width=64, layers=2, heads=2, feed_forward=128, dropout=0.0, context=128, max_distance=64,
@@ -128,14 +123,15 @@ RECIPES = {
     "jsb_relative": Recipe(_CHORALE, _CHORALE_TRAINING),
     "jsb_relative_axes": Recipe(replace(_CHORALE, axes=("pitch", "time")), _CHORALE_TRAINING),
     "jsb_voices": Recipe(
-        replace(_CHORALE, positions="rotary", voice_inputs=True, dropout=0.5, input_dropout=0.05, context=1024,
-                windows=4),
+        replace(_CHORALE, positions="rotary", outright=True, dropout=0.5, input_dropout=0.05),
         Training(steps=3000, warm_up_steps=50, decay_share=0.75, validate_every=250, save_every=250),
     ),
     # the piano Music Transformer: 8 heads, dropout 0.1, batches of 8, Adam; width and layers are not reported
     "paper": Recipe(
         MusicTransformerConfig(context=2048), Training(steps=20_000, warm_up_steps=1000, validate_every=500)
     ),
+    # ours: what an evening on one core of a laptop allows, and what a GPU does
+    "pianist": Recipe(_PIANIST, Training(steps=6000, decay_share=0.5, validate_every=500)),
     "maestro": Recipe(
         _LARGE, Training(steps=20_000, accumulate=2, warm_up_steps=500, validate_every=500, validation_batches=32)
     ),
@@ -144,13 +140,13 @@ RECIPES = {
 
 @dataclass
 class Reading:
-    """What has been read: what each layer keeps; the last tokens, (B, W), V before the first; how many tokens, (B,);
-    and the time they took, (B,) ms, of performances."""
+    """What has been read: what each layer keeps; how many tokens, (B,), and the time they took, (B,) ms, of
+    performances; and what the inputs keep, where they say more than the token."""
 
     layers: list[Cache | RelativeState]
-    tail: Tensor
     lengths: Tensor
     elapsed: Tensor
+    said: Tensor | Keys | None
 
 
 class MusicTransformer(System):
@@ -164,18 +160,20 @@ class MusicTransformer(System):
         self.config = config
         self.notation = NOTATIONS[config.notation]
         size, width = self.notation.size, config.width
-        self.inward = VoiceInputs(config) if config.voice_inputs else nn.Embedding(size + 1, width)
+        self.inward: nn.Embedding | VoiceInputs | KeyInputs
+        if not config.outright:
+            self.inward = nn.Embedding(size + 1, width)
+            nn.init.normal_(self.inward.weight, std=width**-0.5)
+        elif config.notation == "chorale-16":
+            self.inward = VoiceInputs(width, config.input_dropout)
+        else:
+            self.inward = KeyInputs(width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.classes = nn.Linear(width, size)
-        self.motions = nn.Linear(width, VOICES * INTERVALS) if config.voice_inputs else None
         self.dropout = nn.Dropout(config.dropout)
-        if isinstance(self.inward, nn.Embedding):
-            nn.init.normal_(self.inward.weight, std=width**-0.5)
-        for outward in (self.classes, self.motions):
-            if outward is not None:
-                nn.init.zeros_(outward.weight)
-                nn.init.zeros_(outward.bias)
+        nn.init.zeros_(self.classes.weight)
+        nn.init.zeros_(self.classes.bias)
         pairs = width // config.heads // 2
         self.register_buffer("wavelengths", _wavelengths(pairs), persistent=False)
 
@@ -184,9 +182,13 @@ class MusicTransformer(System):
         used up."""
         reading = self.begin(len(tokens)) if state is None else state
         places = reading.lengths[:, None] + torch.arange(tokens.shape[1], device=tokens.device)
-        past = torch.cat([reading.tail, tokens], dim=1)  # (B, W + T)
         elapsed, positions = self._positions(tokens, places, reading.elapsed)
-        x = self._embedded(tokens, past, places)
+        seen: Any = None
+        if isinstance(self.inward, nn.Embedding):
+            x, said = self._embedded(tokens, places), None
+        else:
+            x, seen, said = self.inward(tokens, places, reading.said)
+        x = self.dropout(x)
         where = Where(places, positions, rotation(positions, self.wavelengths))
         kept = []
         for layer, before in zip(self.layers, reading.layers, strict=True):
@@ -194,31 +196,24 @@ class MusicTransformer(System):
             kept.append(after)
         x = self.dropout(self.norm(x))
         logits = self.classes(x)
-        if self.motions is not None:
-            references = [_lag(past, lag, tokens.shape[1]) for lag in range(VOICES)]
-            logits = logits + _by_interval(self.motions(x).to(logits.dtype), references)
-        tail = past[:, tokens.shape[1] :] if self.config.voice_inputs else past[:, :0]
-        return logits, Reading(kept, tail, reading.lengths + tokens.shape[1], elapsed)
+        if not isinstance(self.inward, nn.Embedding):
+            logits = logits + self.inward.logits(x, seen).to(logits.dtype)
+        return logits, Reading(kept, reading.lengths + tokens.shape[1], elapsed, said)
 
     def begin(self, count: int) -> Reading:
         """The state of so many sequences of which nothing is read."""
         config, like = self.config, self.classes.weight
         none = torch.zeros(count, dtype=torch.int64, device=like.device)
-        tail = none.new_full((count, _TAIL if config.voice_inputs else 0), self.notation.size)
         layers: list[Cache | RelativeState] = []
         for _ in range(config.layers):
             cache = Cache.empty(count, config.heads, 0, config.width // config.heads, like)
             places = tuple(none.new_zeros(count, 0) for _ in config.axes)
             layers.append(RelativeState(cache, none, places) if config.positions == "relative" else cache)
-        return Reading(layers, tail, none, none)
+        return Reading(layers, none, none, None if isinstance(self.inward, nn.Embedding) else self.inward.begin(count))
 
-    def _embedded(self, tokens: Tensor, past: Tensor, places: Tensor) -> Tensor:
-        if isinstance(self.inward, VoiceInputs):
-            return self.dropout(self.inward(past, places))
+    def _embedded(self, tokens: Tensor, places: Tensor) -> Tensor:
         x = self.inward(tokens) * self.config.width**0.5
-        if self.config.positions == "absolute":
-            x = x + _sinusoids(places, self.config.width)
-        return self.dropout(x)
+        return x + _sinusoids(places, self.config.width) if self.config.positions == "absolute" else x
 
     def _positions(self, tokens: Tensor, places: Tensor, elapsed: Tensor) -> tuple[Tensor, Tensor]:
         """Milliseconds behind the last token (B,), and time and pitch of each token, (B, T, 2): sixteenths (eighths of
@@ -226,8 +221,7 @@ class MusicTransformer(System):
         if self.config.notation == "chorale-16":
             time, pitch = places // VOICES, torch.where(tokens < REST, tokens, _MIDDLE_C)
         else:
-            shifting = (tokens >= SHIFT) & (tokens < VELOCITY)
-            passed = elapsed[:, None] + torch.where(shifting, (tokens - SHIFT + 1) * STEP_MS, 0).cumsum(1)
+            passed = elapsed_ms(tokens, elapsed)
             elapsed, time = passed[:, -1], passed // _MS_PER_TIME
             pitch = torch.where(tokens < SHIFT, tokens % 128, _MIDDLE_C)
         return elapsed, torch.stack([time, pitch], dim=-1)
@@ -374,66 +368,6 @@ def _extended(kept: Tensor, new: Tensor, places: Tensor) -> Tensor:
     rows = torch.arange(len(new), device=new.device)[:, None]
     kept[rows, :, places] = new.transpose(1, 2).to(kept.dtype)
     return kept
-
-
-class VoiceInputs(nn.Module):
-    """What the past says of the token to come, one embedding for each thing said, all added: the voice and the place in
-    the bar; the last LOOKBACK tokens; for how many steps the last of each voice is held; and the intervals from the
-    last pitch of the voice to come to the others."""
-
-    offsets: Tensor
-
-    def __init__(self, config: MusicTransformerConfig) -> None:
-        super().__init__()
-        sizes = [VOICES * BAR] + [REST + 2] * LOOKBACK + [LONGEST_HELD + 1] * VOICES + [INTERVALS] * (LOOKBACK - 1)
-        self.table = nn.Embedding(sum(sizes), config.width)
-        self.dropout = config.input_dropout
-        self.register_buffer("offsets", torch.tensor([0, *np.cumsum(sizes[:-1]).tolist()]), persistent=False)
-        nn.init.normal_(self.table.weight, std=0.075)
-
-    def forward(self, past: Tensor, places: Tensor) -> Tensor:
-        """Past (B, W + T) and places (B, T) -> (B, T, D)."""
-        lags = [_lag(past, lag, places.shape[1]) for lag in range(LOOKBACK)]
-        said = [places % VOICES * BAR + places // VOICES % BAR, *lags, *_held(past, places.shape[1])]
-        said += [_interval(other, lags[OWN]) for lag, other in enumerate(lags) if lag != OWN]
-        rows, weights = (torch.stack(said, dim=-1) + self.offsets).flatten(0, 1), None  # (B T, said)
-        if self.training and self.dropout:
-            weights = F.dropout(torch.ones(rows.shape, device=rows.device), self.dropout)
-        found = F.embedding_bag(rows, self.table.weight, mode="sum", per_sample_weights=weights)
-        return found.view(*places.shape, -1)
-
-
-def _lag(past: Tensor, lag: int, count: int) -> Tensor:
-    """What stands `lag` before each of the last `count` (B, T)."""
-    end = past.shape[1] - lag
-    return past[:, end - count : end]
-
-
-def _held(past: Tensor, count: int) -> list[Tensor]:
-    """For how many steps each of the last four tokens has been the same, up to LONGEST_HELD; 0 before the piece."""
-    found = []
-    for lag in range(VOICES):
-        token = _lag(past, lag, count)
-        same = token <= REST
-        steps = same.long()
-        for step in range(1, LONGEST_HELD):
-            same = same & (_lag(past, lag + VOICES * step, count) == token)
-            steps = steps + same
-        found.append(steps)
-    return found
-
-
-def _interval(pitch: Tensor, reference: Tensor) -> Tensor:
-    """Classes 0..I-1 of the semitones from one token up to another; the last where either is a rest."""
-    none = (pitch >= REST) | (reference >= REST)
-    return (pitch - reference).clamp(-_INTERVAL - 1, _INTERVAL + 1).add(_INTERVAL + 1).masked_fill(none, INTERVALS - 1)
-
-
-def _by_interval(motions: Tensor, references: list[Tensor]) -> Tensor:
-    """(B, T, I a reference), the logits of intervals from some tokens (B, T) -> (B, T, V), by pitch, added."""
-    tokens = torch.arange(REST + 1, device=motions.device)
-    classes = _interval(tokens, torch.stack(references, dim=-1).unsqueeze(-1))  # (B, T, references, V)
-    return motions.unflatten(-1, (len(references), INTERVALS)).gather(-1, classes).sum(2)
 
 
 def _sinusoids(places: Tensor, width: int) -> Tensor:
