@@ -1,9 +1,9 @@
 """Bach's chorales in sixteenths: nats a token of the Music Transformer, with and without what it sees of distances.
 
-    python bench/jsb_chorales.py --data FOLDER --out RUNS [--rows ROW ...] [--seed 0]
+    python bench/jsb_chorales.py --data FOLDER --out RUNS [--rows ROW ...] [--seeds 0 1 2]
 
-FOLDER holds Jsb16thSeparated.json.xz. Each row, a recipe of the system, is trained in its folder of RUNS, gone on with
-where it was stopped, or read where it is done; then all rows that are done are measured and recorded.
+FOLDER holds Jsb16thSeparated.json.xz. Each row, a recipe of the system, is trained with each seed in a folder of RUNS,
+gone on with where it was stopped, or read where it is done; then all that are done are measured and recorded.
 
 Protocol. The file's own split of 229 / 76 / 77 pieces, no other data. A piece of S sixteenths is 4 S tokens: of each
 sixteenth soprano, alto, tenor and bass, each one of 128 pitches or a rest, the pitch that sounds; so a held note is
@@ -11,7 +11,8 @@ repeated. Every token of every piece is predicted exactly once: the first of a p
 after at least half a context of the same piece, or all there is. No end is predicted and padding does not count. The
 figure is the sum of nats of a split over its tokens; a quarter note is 16 of them. Training moves pieces by semitones
 within the ranges of the voices, measuring moves nothing. What is measured is the running mean of the weights at the
-step that the validation split likes best; the test split is measured once, with that.
+step that the validation split likes best; the test split is measured once, with that. Networks together: the mean of
+their probabilities of each token.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import json
 import lzma
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import log
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -67,19 +69,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args(argv)
 
     path = arguments.data / FILE
     tables = read_tables(path)
-    for row in arguments.rows:
-        train_row(recipe(SYSTEM, row), tables, arguments.out / row, arguments.seed)
-    figures = {row: measured(arguments.out / row, tables) for row in ROWS if (arguments.out / row / "done").exists()}
+    for seed in arguments.seeds:
+        for row in arguments.rows:
+            train_row(recipe(SYSTEM, row), tables, arguments.out / f"{row}-{seed}", seed)
+    figures: dict[str, Any] = {}
+    for row in ROWS:
+        runs = sorted(path.parent for path in arguments.out.glob(f"{row}-[0-9]*/done"))
+        if runs:
+            figures[row] = {run.name.rpartition("-")[2]: measured([run], tables) for run in runs}
+        if len(runs) > 1:
+            figures[row]["together"] = measured(runs, tables)
     record(
         "jsb_chorales",
         figures,
         command=shlex.join(["python", *sys.argv]),
-        seed=arguments.seed,
+        seed=min(arguments.seeds),
         data={"file": FILE, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
         tables=[table(figures)],
     )
@@ -131,7 +140,7 @@ def train_row(chosen: Recipe, tables: Mapping[str, Tokens], out: Path, seed: int
         losses.append(float(loss.detach()))
         follow(mean, system, min(MEAN_SHARE, step / (step + 9)))
         if step % training.validate_every == 0 or step == training.steps:
-            nats = piece_nats(mean.eval(), tables["valid"]).sum() / len(tables["valid"].tokens)
+            nats = piece_nats([mean.eval()], tables["valid"]).sum() / len(tables["valid"].tokens)
             seconds = process_time() - begun
             print(f"{out.name} step {step} trained at {np.mean(losses):.4f} valid {nats:.4f} after {seconds:.0f} s",
                   flush=True)  # fmt: skip
@@ -152,9 +161,9 @@ def follow(mean: torch.nn.Module, system: torch.nn.Module, stays: float) -> None
 
 
 @torch.inference_mode()
-def piece_nats(system: MusicTransformer, table: Tokens) -> np.ndarray:
-    """Nats of each piece of a split, (P,), by the protocol above."""
-    context, start = system.config.context, system.notation.size
+def piece_nats(systems: Sequence[MusicTransformer], table: Tokens) -> np.ndarray:
+    """Nats of each piece of a split, (P,), by the protocol above, of the systems together."""
+    context, start = systems[0].config.context, systems[0].notation.size
     jobs = [
         (index, span)
         for index, size in enumerate(np.diff(table.starts))
@@ -168,10 +177,9 @@ def piece_nats(system: MusicTransformer, table: Tokens) -> np.ndarray:
         rows = [read_and_targets(table.piece(index), span, length, start) for index, span in own]
         read, targets = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
-            logits, _ = system(read)
-        lost = torch.nn.functional.cross_entropy(
-            logits.float().transpose(1, 2), targets, ignore_index=PADDING, reduction="none"
-        )
+            each = torch.stack([system(read)[0].float().log_softmax(-1) for system in systems])
+        together = each.logsumexp(0) - log(len(systems))
+        lost = torch.nn.functional.nll_loss(together.transpose(1, 2), targets, ignore_index=PADDING, reduction="none")
         np.add.at(nats, [index for index, _ in own], lost.sum(1).double().numpy())
     return nats
 
@@ -185,17 +193,22 @@ def read_and_targets(piece: np.ndarray, span: Span, length: int, start: int) -> 
     return read, targets
 
 
-def measured(run: Path, tables: Mapping[str, Tokens]) -> dict[str, Any]:
-    """Nats a token with its interval (bootstrap over pieces), and nats a quarter note, of both held-out splits."""
-    system, _, notes = checkpoint.load(run / "best")
-    assert isinstance(system, MusicTransformer)
+def measured(runs: Sequence[Path], tables: Mapping[str, Tokens]) -> dict[str, Any]:
+    """Nats a token with its interval (bootstrap over pieces), and nats a quarter note, of both held-out splits, of the
+    networks of some runs together."""
+    systems, notes = [], []
+    for run in runs:
+        system, _, told = checkpoint.load(run / "best")
+        assert isinstance(system, MusicTransformer)
+        systems.append(system.eval())
+        notes.append(told)
     figures: dict[str, Any] = {
-        "parameters": sum(parameter.numel() for parameter in system.parameters()),
-        "step": notes["step"],
-        "minutes": round(notes["seconds"] / 60, 1),
+        "parameters": sum(parameter.numel() for system in systems for parameter in system.parameters()),
+        "steps": [told["step"] for told in notes],
+        "minutes": round(sum(told["seconds"] for told in notes) / 60, 1),
     }
     for split in ("valid", "test"):
-        nats, sizes = piece_nats(system.eval(), tables[split]), np.diff(tables[split].starts)
+        nats, sizes = piece_nats(systems, tables[split]), np.diff(tables[split].starts)
         interval = ratio_interval(nats, sizes, np.random.default_rng(0))
         figures[split] = {
             "nats_per_token": round(interval.mean, 4),
@@ -208,19 +221,43 @@ def measured(run: Path, tables: Mapping[str, Tokens]) -> dict[str, Any]:
 
 
 def table(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    rows = [[name, value, None, round(value * QUARTER, 3), None, None, None] for name, value in PUBLISHED.items()]
+    rows: list[list[Any]] = [
+        [name, 1, value, None, round(value * QUARTER, 3), None, None, None] for name, value in PUBLISHED.items()
+    ]
     for row, found in figures.items():
-        valid, test = found["valid"], found["test"]
-        bounds = f"{valid['low']} to {valid['high']}"
-        rows.append([ROWS[row], valid["nats_per_token"], bounds, valid["nats_per_quarter"],
-                     test["nats_per_token"], test["nats_per_quarter"], found["minutes"]])  # fmt: skip
+        seeds = [each for name, each in found.items() if name != "together"]
+        rows.append([ROWS[row], 1, *summary(seeds)])
+        if "together" in found:
+            rows.append([f"{ROWS[row]}, together", len(seeds), *summary([found["together"]])])
     return {
         "title": "JSB chorales in sixteenths: nats a token",
-        "columns": ["system", "valid", "95 %", "valid, a quarter note", "test", "test, a quarter note", "minutes"],
+        "columns": [
+            "system",
+            "networks",
+            "valid",
+            "95 %",
+            "valid, a quarter note",
+            "test",
+            "test, a quarter note",
+            "minutes",
+        ],
         "rows": rows,
         "note": "Four tokens a sixteenth, soprano to bass; about four in five repeat the token before them in their "
-        "voice and cost little. Bounds: bootstrap over pieces. Minutes of one core.",
+        "voice and cost little. Brackets: the least and the greatest of the seeds. Bounds: bootstrap over pieces, of "
+        "the first seed. Minutes of one core, of all networks together.",
     }
+
+
+def summary(seeds: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Valid, its bounds, a quarter note of it; test, a quarter note of it; minutes."""
+    cells: list[Any] = []
+    for split in ("valid", "test"):
+        for unit in ("nats_per_token", "nats_per_quarter"):
+            values = [found[split][unit] for found in seeds]
+            mean = round(float(np.mean(values)), 4)
+            cells.append({"mean": mean, "low": min(values), "high": max(values)} if len(values) > 1 else mean)
+    first = seeds[0]["valid"]
+    return [cells[0], f"{first['low']} to {first['high']}", *cells[1:], round(sum(f["minutes"] for f in seeds), 1)]
 
 
 if __name__ == "__main__":
