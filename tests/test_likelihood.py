@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, Track
 
 from conftest import little_song
+from orchestrion.corpus.build import build
 from orchestrion.corpus.store import Corpus
 from orchestrion.corpus.windows import Window
 from orchestrion.evaluation.likelihood import likelihood_of
@@ -23,9 +24,12 @@ from orchestrion.metrics.sets import ratio_interval
 from orchestrion.representations.cells import CellsError, encode
 from orchestrion.representations.sliding import spans
 from orchestrion.representations.steps import FIELD_SIZES, FIELDS
+from orchestrion.representations.timed import timed
 from orchestrion.score.files import write_midi
 from orchestrion.system import LikelihoodSystem, System
 from orchestrion.systems.composer import RECIPES, Composer, window_batch
+from orchestrion.systems.music_transformer import RECIPES as TRANSFORMERS
+from orchestrion.systems.music_transformer import MusicTransformer
 
 CONTEXT = RECIPES["tiny"].config.context_rows
 
@@ -181,6 +185,26 @@ def test_likelihood_of_a_folder(tmp_path: Path) -> None:
     assert nothing.missing
     assert nothing.pieces == 0
     assert np.isnan(nothing.nats_per_note.mean)
+
+
+def test_a_system_in_real_time_reads_performances_and_not_the_grid(tmp_path: Path) -> None:
+    """Onsets that no grid holds: what is read has to cost what the file itself does."""
+    score, rng = Score(480), np.random.default_rng(4)
+    score.tempos.append(Tempo(0, 120.0))
+    score.tracks.append(Track("", 0))
+    for index, onset in enumerate(np.sort(rng.choice(20_000, 200, replace=False)).tolist()):
+        score.tracks[0].notes.append(Note(onset, 101, 60 + index % 12, 80))
+    (tmp_path / "music").mkdir()
+    write_midi(score, tmp_path / "music" / "a.mid")
+    corpus = build([tmp_path / "music"], tmp_path / "corpus")
+    torch.manual_seed(0)
+    system = MusicTransformer(TRANSFORMERS["tiny"].config).eval()
+    torch.nn.init.normal_(system.classes.weight)
+    sides = [open_side(tmp_path / "music"), open_side(corpus.path, "all")]
+    by_file, by_corpus = (likelihood_of(system, "mt", side.items, np.random.default_rng(0)) for side in sides)
+    assert by_corpus.tokens == by_file.tokens > 0
+    assert by_corpus.nats_per_token.mean == pytest.approx(by_file.nats_per_token.mean)
+    assert not np.array_equal(timed(sides[1].items[0].score()), timed(sides[1].items[0].performance()))
 
 
 def test_a_system_without_likelihood_says_so() -> None:

@@ -27,6 +27,7 @@ from symusic import Score
 
 from orchestrion.errors import UserError
 from orchestrion.representations import cells
+from orchestrion.representations.timed import score_of
 from orchestrion.theory import Meter
 
 FORMAT = 2
@@ -92,6 +93,10 @@ class Piece:
     def timed(self) -> np.ndarray:
         """The music in real time: (timed_notes,) TIMED by onset, a read-only view of the file. Raises CorpusError."""
         return self.corpus.timed[self.first_timed : self.first_timed + self.timed_notes]
+
+    def performance(self) -> Score:
+        """The music as a Score in real time, on no grid. Raises CorpusError."""
+        return score_of(self.timed())
 
 
 class Corpus:

@@ -22,7 +22,8 @@ def likelihood_of(
     rng: np.random.Generator,
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> Likelihood:
-    """The likelihood of each piece without words, and figures over them all; bounds are over groups of pieces.
+    """The likelihood of each piece without words, and figures over them all; bounds are over groups of pieces. Systems
+    that write in real time read performances, the others what stands on the grid.
 
     Pieces that cannot be read or that the system cannot hold are told in `skipped`. Raises EvaluationError where the
     system has no likelihood.
@@ -33,7 +34,7 @@ def likelihood_of(
     skipped: list[tuple[str, str]] = []
     for item in items:
         try:
-            score = item.score()
+            score = item.score() if "bars" in system.holds else item.performance()
             cost = system.piece_nats(score)
         except UserError as error:
             skipped.append((item.name, str(error)))

@@ -54,6 +54,10 @@ class Item:
         score = self.music.score() if isinstance(self.music, Piece) else read(self.music)
         return score if self.excerpt_bars is None else self._excerpt(score, self.excerpt_bars)
 
+    def performance(self) -> Score:
+        """The whole of it in real time, where a corpus has it both so and on a grid. Raises ScoreError, CorpusError."""
+        return self.music.performance() if isinstance(self.music, Piece) else read(self.music)
+
     def digest(self) -> str:
         """A SHA-256 of the file that the piece comes from."""
         if isinstance(self.music, Piece):
