@@ -1,4 +1,5 @@
-"""Put the best weights of a run into the package, as half-precision numbers, which halve their size.
+"""Put the best weights of a run into the package, under the name of its system, as half-precision numbers, which
+halve their size.
 
 python runs/ship.py RUN
 """
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import orchestrion
 
-TARGET = Path(orchestrion.__file__).parent / "weights" / "composer"
+WEIGHTS = Path(orchestrion.__file__).parent / "weights"
 LIMIT_BYTES = 16 * 2**20
 KEPT = ("format", "system", "config", "step", "validation", "encoder")
 
@@ -26,14 +27,15 @@ def main(run: Path) -> None:
     weights = {name: value.to(torch.float16) for name, value in load_file(best / "model.safetensors").items()}
     if not all(value.isfinite().all() for value in weights.values()):
         raise SystemExit("a weight does not fit into half precision")
-    TARGET.mkdir(parents=True, exist_ok=True)
-    save_file(weights, TARGET / ".model.safetensors")
-    size = (TARGET / ".model.safetensors").stat().st_size
+    target = WEIGHTS / notes["system"]
+    target.mkdir(parents=True, exist_ok=True)
+    save_file(weights, target / ".model.safetensors")
+    size = (target / ".model.safetensors").stat().st_size
     if size > LIMIT_BYTES:
         raise SystemExit(f"{size} bytes are more than the {LIMIT_BYTES} that may be committed")
-    (TARGET / ".config.json").write_text(json.dumps({key: notes[key] for key in KEPT if key in notes}, indent=1) + "\n")
+    (target / ".config.json").write_text(json.dumps({key: notes[key] for key in KEPT if key in notes}, indent=1) + "\n")
     for name in ("model.safetensors", "config.json"):
-        os.replace(TARGET / f".{name}", TARGET / name)
+        os.replace(target / f".{name}", target / name)
     print(f"{size / 2**20:.1f} MiB of step {notes['step']}, {sum(w.numel() for w in weights.values())} weights")
 
 

@@ -184,6 +184,7 @@ def test_it_goes_on_behind_what_is_given_and_changes_no_note_of_it(pianist: Mode
     later = [note for track in piece.score.tracks for note in track.notes if note.time >= song.end()]
     assert later
     assert piece.score.note_num() == song.note_num() + len(later)
+    assert (piece.record["understood"], piece.record["not_understood"]) == ([], [])
     drums = Score(480)
     drums.tracks.append(next(track.copy() for track in song.tracks if track.is_drum))
     with pytest.raises(UserError):

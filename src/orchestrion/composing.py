@@ -77,6 +77,11 @@ class Model:
     notes: dict[str, Any]
     sha256: str
 
+    @property
+    def has_bars(self) -> bool:
+        """Whether the model writes bars; the others write in real time."""
+        return "bars" in self.system.holds
+
 
 @dataclass(frozen=True)
 class Composition:
@@ -162,7 +167,7 @@ def compose(
     wish = _Wish(reading, count, seed, temperature, top_p, model or load(), encoder, reject, against, seconds, progress)
     if like is None:
         return _from_nothing(wish)
-    if not wish.has_bars:
+    if not wish.model.has_bars:
         raise ComposeError(f"{wish.model.name} cannot open with bars of music given; continue the whole of it instead")
     total = reading.controls.bars or min(2 * len(bars_of(like)), MAX_BARS)
     if total < 2:
@@ -190,9 +195,10 @@ def continue_score(score: Score, bars: int, sentence: str = "", **options: Any) 
     last, or `seconds` where they are named. Options as for `compose`, where they make sense."""
     if not 1 <= bars <= MAX_BARS:
         raise ComposeError(f"{bars} bars cannot be added; ask for 1 to {MAX_BARS}")
-    wish = _Wish.of(sentence, bars=bars, **options)
-    if not wish.has_bars:
+    wish = _Wish.of(sentence, **options)
+    if not wish.model.has_bars:
         return _behind(wish, score, bars)
+    wish = replace(wish, reading=merge(wish.reading, bars=bars))
     given = Given.of(score)
     old = len(given.cells.meters)
     given = given.extended(bars, ())
@@ -257,11 +263,6 @@ class _Wish:
         controls = {name: options.pop(name, None) for name in ("bars", "key")}
         return cls(merge(read_controls(sentence), **controls), **{k: v for k, v in options.items() if v is not None})
 
-    @property
-    def has_bars(self) -> bool:
-        """Whether the model writes bars; the others write in real time."""
-        return "bars" in self.model.system.holds
-
     def generate(self, request: Request) -> list[_Take]:
         if not 1 <= self.count <= MAX_COUNT:
             raise ComposeError(f"{self.count} pieces cannot be composed at once; ask for 1 to {MAX_COUNT}")
@@ -269,7 +270,7 @@ class _Wish:
             raise ComposeError(f"temperature {self.temperature} is outside 0 to 3; 1 is as learned, less is plainer")
         if not 0 < self.top_p <= 1:
             raise ComposeError(f"top-p {self.top_p} is no share; ask for more than 0 and at most 1")
-        if self.seconds is not None and self.has_bars:
+        if self.seconds is not None and self.model.has_bars:
             raise ComposeError(f"{self.model.name} writes bars and knows no seconds; ask for a number of bars")
         if self.seed < 0:
             raise ComposeError(f"seed {self.seed} is below 0; ask for a whole number from 0")

@@ -210,12 +210,11 @@ def _make(
     """Compose, write and tell what came of it."""
     base = _base(out)
     chosen = secrets.randbelow(2**31) if seed is None else seed
-    with show.progress("composing", "bars") as told:
-        from orchestrion import composing
+    from orchestrion import composing
 
-        pieces = made(
-            seed=chosen, count=count, temperature=temperature, top_p=top_p, model=composing.load(model), progress=told
-        )
+    loaded = composing.load(model)
+    with show.progress("composing", "bars" if loaded.has_bars else "seconds") as told:
+        pieces = made(seed=chosen, count=count, temperature=temperature, top_p=top_p, model=loaded, progress=told)
     bases = [base] if count == 1 else [base.with_name(f"{base.name}-{number}") for number in range(1, count + 1)]
     with show.progress("writing", "pieces") as told:
         written = []
