@@ -208,15 +208,19 @@ class FrameRNN(System):
     @torch.inference_mode()
     def roll_nats(self, roll: np.ndarray) -> np.ndarray:
         """Roll (T, 88) bool -> nats of each frame (T,), the first predicted from nothing."""
-        frames = torch.from_numpy(with_beginning(roll))
-        shift = torch.zeros(1, dtype=torch.int64)
-        reading, nats = None, []
-        for start in range(0, len(roll), self.config.window):
-            inputs = frames[None, start : min(start + self.config.window, len(roll))].to(self.inward.weight.device)
-            states, reading = self(inputs, shift.to(inputs.device), reading)
-            targets = frames[start + 1 : start + 1 + inputs.shape[1], :KEYS].to(inputs.device)
-            nats.append(self.head(states[0], targets))
+        size, keys = self.config.window, torch.from_numpy(roll).to(self.inward.weight.device)
+        nats = [self.head(*part) for part in zip(self.roll_states(roll).split(size), keys.split(size), strict=True)]
         return torch.cat(nats).double().cpu().numpy()
+
+    @torch.inference_mode()
+    def roll_states(self, roll: np.ndarray) -> Tensor:
+        """Roll (T, 88) bool -> the states (T, D) that its frames are predicted from."""
+        frames = torch.from_numpy(with_beginning(roll))[:-1].to(self.inward.weight.device)
+        shift, reading, found = torch.zeros(1, dtype=torch.int64, device=frames.device), None, []
+        for part in frames.split(self.config.window):
+            states, reading = self(part.unsqueeze(0), shift, reading)
+            found.append(states[0])
+        return torch.cat(found)
 
     def piece_nats(self, score: Score, sentence: np.ndarray | None = None) -> PieceNats:
         roll = Frames(self.config.steps_per_second).encode(timed(apply_sustain(score)))
