@@ -15,6 +15,7 @@ from symusic import Note, Score, Tempo, Track
 from orchestrion.corpus.merge import write_corpus
 from orchestrion.corpus.store import SPLITS, Corpus, open_corpus
 from orchestrion.representations.cells import BAR, DURATION, POSITION, TRACK, encode
+from orchestrion.representations.phrases import roll
 from orchestrion.representations.timed import timed
 from orchestrion.score.bars import bars
 from orchestrion.score.files import write_midi
@@ -56,7 +57,7 @@ def corpus(tmp_path: Path) -> Corpus:
                 "meter_runs": [["4/4", len(cells.meters)]], "bars": len(cells.meters), "notes": len(cells.notes),
                 "timed_notes": len(in_time),
                 "facts": {}, "captions": ["toy"], "content": str(seed),
-            }, cells.notes, in_time  # fmt: skip
+            }, cells.notes, in_time, roll(tune(seed))  # fmt: skip
 
     (tmp_path / "corpus").mkdir()
     write_corpus(tmp_path / "corpus", rows(), {})

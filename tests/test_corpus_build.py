@@ -9,17 +9,22 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from symusic import ControlChange, Note, Score, Tempo, Track
+from symusic import ControlChange, Note, Score, Tempo, TimeSignature, Track
 
 from orchestrion.cli import main
 from orchestrion.corpus import build as building
-from orchestrion.corpus.build import Filters, build, build_once, hashed_split
+from orchestrion.corpus.build import Filters, build, build_once, chosen, hashed_split
+from orchestrion.corpus.dataset import Item
+from orchestrion.corpus.datasets.folder import Folder
 from orchestrion.corpus.embed import embed
+from orchestrion.corpus.phrases import phrase_table
 from orchestrion.corpus.store import Corpus, CorpusError, open_corpus
 from orchestrion.representations import cells
+from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.representations.timed import TIMED, score_of, timed
 from orchestrion.score.files import write_midi
 
@@ -134,6 +139,90 @@ def test_a_corpus_of_format_1_is_read_but_for_timed_notes(music: Path, tmp_path:
     assert [len(piece.cells().notes) for piece in old.pieces()] == [32] * 9
     with pytest.raises(CorpusError, match="build the corpus again"):
         old.pieces()[0].timed()
+
+
+def test_a_corpus_of_format_2_is_read_but_for_rolls(music: Path, tmp_path: Path) -> None:
+    corpus = build([music], tmp_path / "corpus")
+    summary = json.loads((corpus.path / "corpus.json").read_text())
+    del summary["files"]["rolls.npy"]
+    (corpus.path / "rolls.npy").unlink()
+    (corpus.path / "corpus.json").write_text(json.dumps(summary | {"format": 2}))
+    piece = open_corpus(corpus.path).pieces()[0]
+    assert len(piece.timed()) == len(piece.cells().notes) == 32
+    for ask in (piece.roll, lambda: phrase_table(piece.corpus, "train", PhraseGrid())):
+        with pytest.raises(CorpusError, match=r"no piano rolls.*`orchestrion corpus build MUSIC") as raised:
+            ask()
+        assert "\n" not in str(raised.value)
+
+
+def test_a_piano_roll_corpus_is_in_common_time_from_zero(music: Path, tmp_path: Path) -> None:
+    for seed, (name, signatures) in enumerate({
+        "waltz": [TimeSignature(0, 3, 4)],
+        "changing": [TimeSignature(0, 4, 4), TimeSignature(1920 * 2, 2, 4)],
+        "late": [TimeSignature(480, 4, 4)],
+        "twice": [TimeSignature(0, 4, 4), TimeSignature(1920, 4, 4)],
+    }.items(), start=20):  # fmt: skip
+        score = tune(seed)
+        score.time_signatures.extend(signatures)
+        write_midi(score, music / f"{name}.mid")
+    corpus = build([music], tmp_path / "corpus", filters=Filters(pianoroll=True))
+    rows = [json.loads(line) for line in (corpus.path / "skipped.jsonl").read_text().splitlines()]
+    assert {row["path"]: (row["reason"], row["detail"]) for row in rows} == {
+        "waltz.mid": ("not in 4/4", "it has bars of 3/4"),
+        "changing.mid": ("not in 4/4", "it has bars of 2/4"),
+        "late.mid": ("first beat not at zero", "its first time signature stands at 1 quarters"),
+    }
+    assert len(corpus.pieces()) == 10  # the nine without a time signature as well
+    assert corpus.info()["settings"]["pianoroll"] is True
+    assert len(build([music], tmp_path / "all").pieces()) == 13
+
+
+def test_a_part_of_the_music_is_chosen_by_genre_share_and_number(music: Path, tmp_path: Path) -> None:
+    rows = [f"album{i % 3}/{i}.mid,album{i % 3},{('Rock|pop', 'rock', 'jazz')[i % 3]}" for i in range(9)]
+    (music / "metadata.csv").write_text("\n".join(["path,group,genre", *rows]))
+
+    def paths(**wanted: Any) -> list[str]:
+        return [piece.path for piece in build([music], tmp_path / "corpus", filters=Filters(**wanted)).pieces()]
+
+    assert paths(genre="rock") == [f"album{i % 3}/{i}.mid" for i in (0, 3, 6, 1, 4, 7)]
+    assert paths(genre="Jazz") == [f"album2/{i}.mid" for i in (2, 5, 8)]
+    chosen = paths(pieces=4)
+    assert len({Path(path).parent for path in chosen}) == 2  # one album whole before another begins
+    assert (len(chosen), chosen) == (4, sorted(chosen))
+    assert set(paths(pieces=3)) < set(chosen) < set(paths(share=0.6))
+    assert len(paths(share=0.6)) == 5
+    assert len({tuple(paths(pieces=2, seed=seed)) for seed in range(5)}) > 1
+    with pytest.raises(CorpusError, match="no piece is filed under 'polka'; the genres named most are rock, pop, jazz"):
+        paths(genre="polka")
+
+
+def test_the_command_makes_a_corpus_of_a_part(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (music / "metadata.csv").write_text("path,genre\nalbum0/0.mid,rock\nalbum1/1.mid,rock\nalbum1/4.mid,rock\n")
+
+    def run(options: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(f"corpus build music --out corpus --no-embed {options}".split())
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    code, out, err = run("--pianoroll --genre rock --pieces 2")
+    assert code == 0, err
+    assert [piece.facts["genre"] for piece in open_corpus("corpus").pieces()] == [["rock"], ["rock"]]
+    code, out, err = run("--genre polka")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "the genres named most are rock" in err
+
+
+def test_a_choice_says_nothing_of_the_split(tmp_path: Path) -> None:
+    items = [Item(f"folder/{n}", f"{n}.mid", f"{n}", None, {}) for n in range(4_000)]
+    ((_, _, kept),) = chosen([(Folder(), tmp_path, items)], Filters(share=0.25))
+    drawn = [hashed_split("folder", item.group, seed=0) for item in kept]
+    assert len(kept) == 1_000
+    assert [drawn.count(split) / 1_000 for split in ("train", "valid", "test")] == pytest.approx(
+        [0.94, 0.03, 0.03], abs=0.02
+    )
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

@@ -6,6 +6,7 @@ import json
 import lzma
 import pickle
 import tarfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -153,7 +154,44 @@ def write_maestro(root: Path) -> None:
     write_table(root / "maestro-v3.0.0.csv", rows)
 
 
+def write_lpd(root: Path) -> None:
+    """Two files of one song and one of each of two others, with lists as they are published and packed."""
+    for letter, number, file in (("A", 1, 1), ("A", 1, 2), ("B", 2, 3), ("C", 3, 4)):
+        song = f"TR{letter * 5}000000000{letter}{number}"
+        write_rolls(root / "lpd_5" / "lpd_5_matched" / letter / letter / letter / song / f"{str(file) * 32}.npz")
+    (root / "labels" / "amg").mkdir(parents=True)
+    (root / "labels" / "lastfm").mkdir()
+    (root / "labels" / "amg" / "id_list_Pop_Rock.txt").write_text("TRAAAAA000000000A1\nTRBBBBB000000000B2\n")
+    (root / "labels" / "amg" / "masd_labels.txt").write_text("# msd_id, label_num\nTRAAAAA000000000A1    9\n")
+    (root / "labels" / "lastfm" / "id_list_mellow.txt").write_text("TRBBBBB000000000B2\n")
+    (root / "mmt_lmdfull_test.txt.xz").write_bytes(lzma.compress(f"2/{'2' * 32}.mid\n5/{'5' * 32}.mid\n".encode()))
+    (root / "mmt_lmdfull_valid.txt").write_text(f"3/{'3' * 32}.mid\n")
+
+
+def write_rolls(path: Path) -> None:
+    """An archive as pypianoroll writes them: a stroke a beat, and a scale on the piano."""
+    drums, piano = np.zeros((192, 128), np.uint8), np.zeros((192, 128), np.uint8)
+    drums[::24, 36] = 90
+    for beat, (_, _, pitch) in enumerate(SCALE):
+        piano[24 * beat : 24 * beat + 23, pitch] = 80
+    arrays: dict[str, np.ndarray] = {"tempo": np.full(192, 96.0), "downbeat": np.arange(192) % 96 == 0}
+    for number, one in enumerate((drums, piano)):
+        pitch, step = np.nonzero(one.T)
+        columns = {"data": one[step, pitch], "indices": step, "indptr": np.searchsorted(pitch, np.arange(129))}
+        arrays |= {f"pianoroll_{number}_csc_{name}": np.array(values, np.int32) for name, values in columns.items()}
+        arrays[f"pianoroll_{number}_csc_shape"] = np.array(one.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+    tracks = {
+        "0": {"program": 0, "is_drum": True, "name": "Drums"},
+        "1": {"program": 0, "is_drum": False, "name": "Piano"},
+    }
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("info.json", json.dumps(tracks | {"beat_resolution": 24, "name": path.stem}))
+
+
 WRITERS = {
+    "lpd": write_lpd,
     "band": write_band, "pop909": write_pop909, "commu": write_commu, "emopia": write_emopia, "groove": write_groove,
     "jsb": write_jsb, "asap": write_asap, "maestro": write_maestro,
 }  # fmt: skip
@@ -354,6 +392,36 @@ def test_maestro_tells_the_composer_but_no_title_and_no_beat(tmp_path: Path, ins
     assert told["composer"] == "Berg"
     assert not {"tempo", "pace", "meter", "feel"} & set(told)
     assert all(captions(told, np.random.default_rng(0), 6))
+
+
+def test_lpd_is_read_with_the_lists_that_lie_with_it(tmp_path: Path) -> None:
+    write_lpd(tmp_path)
+    loaded = load_all(tmp_path)
+    items = {Path(item.path).stem[0]: item for item, _ in loaded.values()}
+    assert items["1"].group == items["2"].group == "TRAAAAA000000000A1"
+    assert [items[n].split for n in "1234"] == ["test", "test", SPLIT_NAMES["valid"], "train"]
+    assert [items[n].facts for n in "134"] == [{"genre": ["pop rock"]}, {"genre": ["pop rock"], "mood": ["mellow"]}, {}]
+    for _, score in loaded.values():
+        assert (score.tpq, tempo(score), bars(score)[0].meter.name) == (24, 96, "4/4")
+        assert [(instrument(track), len(track.notes)) for track in score.tracks] == [(DRUMS, 8), (0, 8)]
+
+    root = tmp_path / "lpd_5" / "lpd_5_matched"  # without its lists
+    assert {(item.group, item.split, not item.facts) for item in recognise(root).items(root)} == {
+        (f"TR{letter * 5}000000000{letter}{n}", None, True) for n, letter in enumerate("ABC", 1)
+    }
+    full = tmp_path / "full" / "lpd_full" / "1"
+    write_rolls(full / f"{'1' * 32}.npz")
+    (tmp_path / "full" / "cleansed_ids.txt").write_text(f"{'1' * 32}    TRDDDDD000000000D4\n")
+    (item,) = recognise(tmp_path / "full").items(tmp_path / "full")
+    assert item.group == "TRDDDDD000000000D4"
+    (tmp_path / "mmt_lmdfull_valid.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(CorpusError, match="cannot read the list"):
+        recognise(tmp_path).items(tmp_path)
+
+
+def test_a_folder_that_is_only_called_so_is_not_lpd(tmp_path: Path) -> None:
+    write_score(tmp_path / "lpd_5" / "one.mid", {"": SCALE})
+    assert recognise(tmp_path / "lpd_5").name == recognise(tmp_path).name == "folder"
 
 
 def test_a_folder_is_read_in_order_with_what_its_owner_writes(tmp_path: Path) -> None:

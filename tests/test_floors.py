@@ -62,8 +62,8 @@ def test_every_room_has_a_floor() -> None:
 
 @pytest.mark.parametrize(
     "module", ["theory", "score.files", "score.analysis", "metrics.suite", "text.controls",
-               "representations.cells", "corpus.store", "corpus.build", "cli", "catalogue", "evaluation.measuring",
-               "evaluation.page"],
+               "representations.cells", "corpus.store", "corpus.build", "corpus.phrases", "cli", "catalogue",
+               "evaluation.measuring", "evaluation.page"],
 )  # fmt: skip
 def test_light_floors_need_no_torch(module: str) -> None:
     code = f"import sys, orchestrion.{module}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"

@@ -29,7 +29,13 @@ def build(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of MIDI, or known datasets.")],
     out: Annotated[Path, typer.Option(help="Folder of the corpus.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes that read files.")] = os.cpu_count() or 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of splits and captions.")] = 0,
+    genre: Annotated[str | None, typer.Option(help="Read only what its source files under this genre.")] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Read only this share of them; 0.1 is a tenth.")] = 1,
+    pieces: Annotated[int | None, typer.Option(min=1, help="Read at most so many of them.")] = None,
+    pianoroll: Annotated[
+        bool, typer.Option("--pianoroll", help="Only 4/4 with the first beat at zero, as the Lakh Pianoroll Dataset.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of splits, captions and the pieces chosen.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Where archives are unpacked.")] = None,
     embed: Annotated[bool, typer.Option(help="Embed the captions too.")] = True,
     encoder: EncoderOption = None,
@@ -37,11 +43,10 @@ def build(
     """Read folders of music into a corpus. A run that was stopped goes on with the same line."""
     from orchestrion.corpus import build as building
 
+    filters = building.Filters(seed=seed, genre=genre, share=share, pieces=pieces, pianoroll=pianoroll)
     try:
         with show.progress("reading", "files") as told:
-            corpus = building.build(
-                directories, out, cache=cache, filters=building.Filters(seed=seed), workers=workers, progress=told
-            )
+            corpus = building.build(directories, out, cache=cache, filters=filters, workers=workers, progress=told)
         if embed:
             _embed(out, encoder)
     except KeyboardInterrupt:

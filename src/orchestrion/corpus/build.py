@@ -32,6 +32,7 @@ from orchestrion.corpus.dataset import Dataset, Item, unpack
 from orchestrion.corpus.datasets import recognise
 from orchestrion.corpus.merge import Converted, write_corpus
 from orchestrion.corpus.store import FORMAT, SPLITS, Corpus, CorpusError, open_corpus
+from orchestrion.representations.phrases import ROLL
 from orchestrion.representations.timed import TIMED
 from orchestrion.workers import pool
 from orchestrion.writing import replace_file
@@ -43,6 +44,7 @@ MADE_OF = "made_of.txt"  # in a corpus that `build_once` made: a hash of all tha
 
 Progress = Callable[[int, int], None]
 Group = tuple[str, str]  # (dataset, group)
+Source = tuple[Dataset, Path, Sequence[Item]]  # a folder of music: who reads it, its root and its pieces
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def versions() -> dict[str, str]:
 
 def plan(directories: Sequence[str | Path], cache: str | Path, filters: Filters) -> list[Chunk]:
     """The work, in order. Raises CorpusError where a folder is missing or there is nothing to read."""
-    chunks = []
+    sources: list[Source] = []
     seen: Counter[str] = Counter()
     for directory in map(Path, directories):
         if not directory.is_dir():
@@ -158,11 +160,40 @@ def plan(directories: Sequence[str | Path], cache: str | Path, filters: Filters)
             seen[item.id] += 1
             if seen[item.id] > 1:
                 items[place] = replace(item, id=f"{item.id} #{seen[item.id]}")
-        for first in range(0, len(items), CHUNK_ITEMS):
-            chunks.append(Chunk(dataset, root, tuple(items[first : first + CHUNK_ITEMS]), filters))
-    if not chunks:
+        sources.append((dataset, root, items))
+    if not any(items for *_, items in sources):
         raise CorpusError(f"no music in {', '.join(map(str, directories))}; expected MIDI or MusicXML files")
-    return chunks
+    return [
+        Chunk(dataset, root, tuple(items[first : first + CHUNK_ITEMS]), filters)
+        for dataset, root, items in chosen(sources, filters)
+        for first in range(0, len(items), CHUNK_ITEMS)
+    ]
+
+
+def chosen(sources: Sequence[Source], filters: Filters) -> list[Source]:
+    """What is to be read of the sources, in their order. Raises CorpusError where nothing has the genre asked for."""
+    result: list[Source] = list(sources)
+    if filters.genre is not None:
+        genre = filters.genre.casefold()
+        filed = Counter(own for *_, items in sources for item in items for own in genres(item))
+        if genre not in filed:
+            known = ", ".join(name for name, _ in filed.most_common(12)) or "none"
+            raise CorpusError(f"no piece is filed under {filters.genre!r}; the genres named most are {known}")
+        result = [(who, root, [item for item in items if genre in genres(item)]) for who, root, items in sources]
+    ranked = sorted(
+        (hashed_place(f"{dataset.name}/choice", item.group, filters.seed), item.id)
+        for dataset, _, items in result
+        for item in items
+    )
+    count = min(round(filters.share * len(ranked)), filters.pieces or len(ranked))
+    kept = {id for _, id in ranked[: max(count, 1)]}
+    return [(dataset, root, [item for item in items if item.id in kept]) for dataset, root, items in result]
+
+
+def genres(item: Item) -> set[str]:
+    """Those that the source files a piece under."""
+    told = item.facts.get("genre", [])
+    return {str(genre).casefold() for genre in (told if isinstance(told, list) else [told])}
 
 
 def convert_all(chunks: Sequence[Chunk], paths: Sequence[Path], workers: int, progress: Progress) -> None:
@@ -188,25 +219,30 @@ def convert_all(chunks: Sequence[Chunk], paths: Sequence[Path], workers: int, pr
 def convert_chunk(chunk: Chunk, path: Path) -> int:
     """Write the part file of one chunk, and return how many items it took."""
     rows: list[dict[str, Any]] = []
-    tables, timed_tables = [np.zeros((0, 6), np.int16)], [np.zeros(0, TIMED)]
+    tables: dict[str, list[np.ndarray]] = {
+        "notes": [np.zeros((0, 6), np.int16)],
+        "timed": [np.zeros(0, TIMED)],
+        "rolls": [np.zeros(0, ROLL)],
+    }
     for item in chunk.items:
         try:
-            row, notes, timed = convert(chunk.dataset, chunk.root, item, chunk.filters)
+            row, *made = convert(chunk.dataset, chunk.root, item, chunk.filters)
         except LeftOut as out:
             row = {"dataset": chunk.dataset.name, "path": item.path, "reason": out.reason, "detail": out.detail}
         except Exception as error:
             error.add_note(f"while reading {chunk.root / item.path}")
             raise
         else:
-            tables.append(notes)
-            timed_tables.append(timed)
+            for parts, table in zip(tables.values(), made, strict=True):
+                parts.append(table)
         rows.append(row)
     buffer = io.BytesIO()
     np.savez(
         buffer,
         rows=np.frombuffer(json.dumps(rows).encode(), np.uint8),
-        notes=np.concatenate(tables),
-        timed=np.concatenate(timed_tables),
+        notes=np.concatenate(tables["notes"]),
+        timed=np.concatenate(tables["timed"]),
+        rolls=np.concatenate(tables["rolls"]),
     )
     replace_file(path, buffer.getvalue())
     return len(chunk.items)
@@ -217,13 +253,13 @@ def merged(chunks: Sequence[Chunk], paths: Sequence[Path], seed: int) -> Iterato
     splits = splits_to_train_on(chunks, paths, seed)
     for chunk, path in zip(chunks, paths, strict=True):
         with np.load(path) as part:
-            rows, notes, timed = json.loads(part["rows"].tobytes()), part["notes"], part["timed"]
+            rows, notes, timed, rolls = json.loads(part["rows"].tobytes()), part["notes"], part["timed"], part["rolls"]
         first = first_timed = 0
         for row, item in zip(rows, chunk.items, strict=True):
             last, last_timed = first + row.get("notes", 0), first_timed + row.get("timed_notes", 0)
             if "reason" not in row:
                 row["split"] = item.split or splits[chunk.dataset.name, item.group]
-            yield row, notes[first:last], timed[first_timed:last_timed]
+            yield row, notes[first:last], timed[first_timed:last_timed], rolls[first_timed:last_timed]
             first, first_timed = last, last_timed
 
 

@@ -1,4 +1,4 @@
-"""One file of a dataset -> one row, note table and timed notes of a corpus, or the reason why it is left out."""
+"""One file of a dataset -> one row of a corpus with its three tables of notes, or the reason why it is left out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from symusic import Score
 
 from orchestrion.corpus.captions import captions, facts_of
 from orchestrion.corpus.dataset import Dataset, Item
 from orchestrion.representations.cells import BAR, MAX_TRACKS, PITCH, POSITION, TRACK, Cells, CellsError, encode
+from orchestrion.representations.phrases import roll
 from orchestrion.representations.timed import timed
 from orchestrion.score import ScoreError
 from orchestrion.score.analysis import estimate_key
@@ -25,13 +27,20 @@ from orchestrion.theory import Key, Meter
 class Filters:
     """What a piece must be to enter a corpus, and how many captions it gets; `seed` is of captions and splits.
 
-    A performance without beats has bars too, of the two seconds at which its file counts: 2,700 s are 1,350 of them."""
+    A performance without beats has bars too, of the two seconds at which its file counts: 2,700 s are 1,350 of them.
+    genre: read only what the source files under it. share, pieces: read only so much of it, at most so many, drawn by
+    the seed; groups stay whole. pianoroll: only 4/4 with the first beat at zero, as the Lakh Pianoroll Dataset was
+    cleansed."""
 
     seed: int = 0
     captions: int = 6
     min_bars: int = 2
     max_bars: int = 4096
     max_tracks: int = MAX_TRACKS
+    genre: str | None = None
+    share: float = 1.0
+    pieces: int | None = None
+    pianoroll: bool = False
 
 
 class LeftOut(Exception):
@@ -44,9 +53,10 @@ class LeftOut(Exception):
 
 def convert(
     dataset: Dataset, root: Path, item: Item, filters: Filters
-) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """(row, (N, 6) int16 note table, (E,) timed notes) of one file. The row holds the fields of `store.Piece` that one
-    file decides, and `captions` as sentences and `content`, a hash of the notes. Raises LeftOut."""
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray]:
+    """(row, (N, 6) int16 note table, (E,) timed notes, (E,) the same on steps) of one file. The row holds the fields of
+    `store.Piece` that one file decides, and `captions` as sentences and `content`, a hash of the notes. Raises
+    LeftOut."""
     try:
         score = dataset.load(root, item)
     except ScoreError as error:
@@ -56,7 +66,8 @@ def convert(
         raise LeftOut("no notes", "no track has a note")
     if tracks > filters.max_tracks:
         raise LeftOut("too many tracks", f"{tracks} tracks, at most {filters.max_tracks}")
-    score = apply_sustain(score)  # for both tables: what sounds, as published performance systems read it too
+    pressed = roll(score)
+    score = apply_sustain(score)  # for the other tables: what sounds, as published performance systems read it too
     try:
         cells = encode(score)
     except CellsError as error:
@@ -65,6 +76,8 @@ def convert(
     if not filters.min_bars <= bars <= filters.max_bars:
         bound = f"at least {filters.min_bars}" if bars < filters.min_bars else f"at most {filters.max_bars}"
         raise LeftOut("too short" if bars < filters.min_bars else "too long", f"{bars} bars, {bound}")
+    if filters.pianoroll:
+        _check_as_lakh(score, cells)
     labelled = item.facts.get("key")
     key, confidence = (Key.parse(str(labelled)), 1.0) if labelled else estimate_key(score)
     facts = facts_of(score, item.facts)
@@ -91,7 +104,16 @@ def convert(
         "captions": captions(facts, rng, filters.captions),
         "content": content_hash(cells),
     }
-    return row, cells.notes, in_time
+    return row, cells.notes, in_time, pressed
+
+
+def _check_as_lakh(score: Score, cells: Cells) -> None:
+    """LeftOut unless it is in 4/4 throughout and its first beat, where the first time signature stands, is at zero. A
+    file without a time signature is in 4/4 from the beginning, as MIDI has it."""
+    if start := min((signature.time for signature in score.time_signatures), default=0):
+        raise LeftOut("first beat not at zero", f"its first time signature stands at {start / score.tpq:g} quarters")
+    if others := sorted({meter.name for meter in cells.meters} - {"4/4"}):
+        raise LeftOut("not in 4/4", f"it has bars of {', '.join(others)}")
 
 
 def meter_runs(meters: Iterable[Meter]) -> list[tuple[str, int]]:

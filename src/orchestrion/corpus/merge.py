@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from orchestrion.corpus.store import CONTENT_FILES, FORMAT, SPLITS
+from orchestrion.representations.phrases import ROLL
 from orchestrion.representations.timed import TIMED
 
-#: A row as `convert` makes it, or {dataset, path, reason, detail} of a file left out; its notes, (N, 6); and its timed
-#: notes, (E,) TIMED.
-Converted = tuple[dict[str, Any], np.ndarray, np.ndarray]
+#: A row as `convert` makes it, or {dataset, path, reason, detail} of a file left out; its notes, (N, 6); its timed
+#: notes, (E,) TIMED; and the same on steps, (E,) ROLL.
+Converted = tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray]
 
 CELL_NOTE = np.dtype("<i2")
 
@@ -33,10 +34,12 @@ def write_corpus(folder: Path, converted: Iterable[Converted], settings: dict[st
         (folder / "skipped.jsonl").open("w", encoding="utf-8") as skipped,
         (folder / "notes.npy").open("wb") as table,
         (folder / "timed.npy").open("wb") as timed_table,
+        (folder / "rolls.npy").open("wb") as rolls_table,
     ):
         write_header(table, CELL_NOTE, (0, 6))
         write_header(timed_table, TIMED, (0,))
-        for row, notes, timed in converted:
+        write_header(rolls_table, ROLL, (0,))
+        for row, notes, timed, roll in converted:
             if twin := first_with.get(row.get("content", "")):
                 row = {"dataset": row["dataset"], "path": row["path"], "reason": "duplicate",
                        "detail": f"same notes as {twin}"}  # fmt: skip
@@ -52,8 +55,10 @@ def write_corpus(folder: Path, converted: Iterable[Converted], settings: dict[st
             pieces.write(json.dumps(row) + "\n")
             table.write(notes.astype(CELL_NOTE).tobytes())
             timed_table.write(timed.astype(TIMED).tobytes())
+            rolls_table.write(roll.astype(ROLL).tobytes())
         write_header(table, CELL_NOTE, (totals["notes"], 6))
         write_header(timed_table, TIMED, (totals["timed_notes"],))
+        write_header(rolls_table, ROLL, (totals["timed_notes"],))
     (folder / "captions.txt").write_text("".join(f"{sentence}\n" for sentence in sentences), "utf-8")
     files = {name: describe(folder / name) for name in CONTENT_FILES}
     summary = {

@@ -5,12 +5,14 @@
     skipped.jsonl   one row a file that was left out, with its reason
     notes.npy       (N, 6) int16: the note tables of `representations.cells` of all pieces, one after another
     timed.npy       (E,) representations.timed.TIMED: the same pieces in real time, in the same order; since format 2
+    rolls.npy       (E,) representations.phrases.ROLL: the same notes on 24 steps a quarter note; since format 3
     captions.txt    the different captions, one a line; rows name them by line number from 0
     embeddings.npy  (C, 384) float16, one row a caption, and
     embeddings.json the encoder that they come from; both written by `corpus.embed`
 
 Cells and timed notes come from one Score, with the sustain pedal written out as note lengths; timed notes are not on a
-grid and none is merged or cut. Further files are made when first asked for: `copies`, `tokens`. Reading needs no torch.
+grid and none is merged or cut. Rolls hold the notes as the keys are pressed, as in the Lakh Pianoroll Dataset. Further
+files are made when first asked for: `copies`, `tokens`, `phrases`. Reading needs no torch.
 """
 
 from __future__ import annotations
@@ -30,12 +32,12 @@ from orchestrion.representations import cells
 from orchestrion.representations.timed import score_of
 from orchestrion.theory import Meter
 
-FORMAT = 2
+FORMAT = 3
 SPLITS = ("train", "valid", "test")
 #: The files whose bytes the fingerprint covers, in its order.
-CONTENT_FILES = ("pieces.jsonl", "skipped.jsonl", "notes.npy", "timed.npy", "captions.txt")
-#: The first format with timed notes; of earlier ones, which are read as well, all else can be used.
-TIMED_FORMAT = 2
+CONTENT_FILES = ("pieces.jsonl", "skipped.jsonl", "notes.npy", "timed.npy", "rolls.npy", "captions.txt")
+#: The first formats with timed notes and with rolls; of earlier ones, which are read as well, all else can be used.
+TIMED_FORMAT, ROLLS_FORMAT = 2, 3
 EMBEDDINGS, ENCODER = "embeddings.npy", "embeddings.json"
 
 
@@ -50,7 +52,7 @@ class Piece:
     sha256 is of the file it came from; path is relative to the folder of the dataset. `key` is the source's label
     (`key_confidence` 1) or estimated from the notes; tempo is quarter notes a minute; `meter_runs` are (meter, bars) in
     order; `captions` are line numbers of `Corpus.captions`; the notes are rows first_note .. first_note + notes of the
-    note table, and rows first_timed .. first_timed + timed_notes of the table of timed notes.
+    note table, and rows first_timed .. first_timed + timed_notes of the tables of timed notes and of rolls.
     """
 
     id: str
@@ -97,6 +99,10 @@ class Piece:
     def performance(self) -> Score:
         """The music as a Score in real time, on no grid. Raises CorpusError."""
         return score_of(self.timed())
+
+    def roll(self) -> np.ndarray:
+        """The notes on steps: (timed_notes,) ROLL by onset, a read-only view of the file. Raises CorpusError."""
+        return self.corpus.rolls[self.first_timed : self.first_timed + self.timed_notes]
 
 
 class Corpus:
@@ -148,9 +154,22 @@ class Corpus:
         """(E,) representations.timed.TIMED, memory-mapped: the timed notes of all pieces, one after another.
 
         Raises CorpusError for a corpus of a format that had none."""
-        if self._summary["format"] < TIMED_FORMAT:
-            raise CorpusError(f"{self.path} is of an older format and holds no timed notes; build the corpus again")
-        return np.load(self.path / "timed.npy", mmap_mode="r")
+        return self._since(TIMED_FORMAT, "timed.npy", "timed notes")
+
+    @cached_property
+    def rolls(self) -> np.ndarray:
+        """(E,) representations.phrases.ROLL, memory-mapped: the notes of all pieces on steps, one after another.
+
+        Raises CorpusError for a corpus of a format that had none."""
+        return self._since(ROLLS_FORMAT, "rolls.npy", "piano rolls")
+
+    def _since(self, version: int, file: str, what: str) -> np.ndarray:
+        if self._summary["format"] < version:
+            raise CorpusError(
+                f"{self.path} is of an older format and holds no {what}; build the corpus again:"
+                f" `orchestrion corpus build MUSIC --out {self.path}`"
+            )
+        return np.load(self.path / file, mmap_mode="r")
 
     @cached_property
     def captions(self) -> tuple[str, ...]:

@@ -6,20 +6,17 @@ P pieces, N tokens of all of them together.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 import orchestrion
-from orchestrion.corpus.merge import write_header
+from orchestrion.corpus.kept import Progress, growing, kept_table
 from orchestrion.corpus.store import Corpus, CorpusError
 from orchestrion.representations.notation import Notation, NotationError
 from orchestrion.writing import replace_file
@@ -65,7 +62,7 @@ class Tokens:
 
 
 def token_table(
-    corpus: Corpus, split: str, notation: Notation, *, progress: Callable[[int, int], None] = lambda done, total: None
+    corpus: Corpus, split: str, notation: Notation, *, progress: Progress = lambda done, total: None
 ) -> Tokens:
     """The pieces of one split as tokens: read where they were kept, else encoded and kept, whole or not at all.
 
@@ -80,22 +77,7 @@ def token_table(
         "notation": [notation.name, notation.size],
         "version": orchestrion.__version__,
     }
-    kept = _kept(path, made_of)
-    if kept is None:
-        _write(corpus, split, notation, path, made_of, progress)
-        kept = _kept(path, made_of)
-    if kept is None:
-        raise CorpusError(f"{path} cannot be read back; is another process writing to {corpus.path}?")
-    return kept
-
-
-def _kept(path: Path, made_of: Mapping[str, Any]) -> Tokens | None:
-    """The table that the file at `path` tells of, if both are there, whole and made of the same."""
-    try:
-        told, tokens = _opened(path, path.stat().st_mtime_ns)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # damaged: make it again
-        return None
-    return tokens if all(told.get(key) == value for key, value in made_of.items()) else None
+    return kept_table(path, made_of, _opened, lambda: _write(corpus, split, notation, path, made_of, progress))
 
 
 @lru_cache(maxsize=16)  # a batch is drawn from it thousands of times a minute
@@ -108,45 +90,31 @@ def _opened(path: Path, written_ns: int) -> tuple[dict[str, Any], Tokens]:
 
 
 def _write(
-    corpus: Corpus,
-    split: str,
-    notation: Notation,
-    path: Path,
-    made_of: Mapping[str, Any],
-    progress: Callable[[int, int], None],
+    corpus: Corpus, split: str, notation: Notation, path: Path, made_of: Mapping[str, Any], progress: Progress
 ) -> None:
     """Encode the pieces one by one; the .json is written last, and what it tells of is whole then."""
     pieces, starts, names = corpus.pieces(split), [0], []
     skipped: Counter[str] = Counter()
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.part")
-    try:
-        with beside.open("wb") as table:
-            write_header(table, TOKEN, (0,))
-            for done, piece in enumerate(pieces):
-                progress(done, len(pieces))
-                try:
-                    tokens = notation.encode(piece.timed())
-                except NotationError as error:
-                    skipped[str(error)] += 1
-                    continue
-                if len(tokens) < 2:
-                    skipped["fewer than two tokens"] += 1
-                    continue
-                table.write(tokens.astype(TOKEN).tobytes())
-                starts.append(starts[-1] + len(tokens))
-                names.append(piece.id)
-            write_header(table, TOKEN, (starts[-1],))
+    with growing(path.with_suffix(".npy"), TOKEN) as append:
+        for done, piece in enumerate(pieces):
+            progress(done, len(pieces))
+            try:
+                tokens = notation.encode(piece.timed())
+            except NotationError as error:
+                skipped[str(error)] += 1
+                continue
+            if len(tokens) < 2:
+                skipped["fewer than two tokens"] += 1
+                continue
+            append(tokens)
+            starts.append(starts[-1] + len(tokens))
+            names.append(piece.id)
         if not names:
             reason = f": {skipped.most_common(1)[0][0]}" if skipped else ""
             raise CorpusError(
                 f"{corpus.path}: none of the {len(pieces)} pieces of its {split} split can be written as"
                 f" {notation.name}{reason}; give it other music"
             )
-        path.unlink(missing_ok=True)
-        os.replace(beside, path.with_suffix(".npy"))
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
     told = {**made_of, "skipped": dict(skipped.most_common()), "starts": starts, "pieces": names}
     replace_file(path, json.dumps(told) + "\n")
     progress(len(pieces), len(pieces))

@@ -12,11 +12,12 @@ from orchestrion.corpus.datasets.emopia import Emopia
 from orchestrion.corpus.datasets.folder import Folder
 from orchestrion.corpus.datasets.groove import Groove
 from orchestrion.corpus.datasets.jsb import Jsb
+from orchestrion.corpus.datasets.lpd import Lpd
 from orchestrion.corpus.datasets.maestro import Maestro
 from orchestrion.corpus.datasets.pop909 import Pop909
 
 DATASETS: tuple[Dataset, ...] = (
-    Band(), Pop909(), Commu(), Emopia(), Groove(), Jsb(), Asap(), Maestro(), Folder(),
+    Band(), Pop909(), Commu(), Emopia(), Groove(), Jsb(), Asap(), Maestro(), Lpd(), Folder(),
 )  # fmt: skip
 
 
