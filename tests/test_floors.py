@@ -18,7 +18,7 @@ FLOORS = [
     {"representations", "metrics", "render", "text"},
     {"corpus", "nn", "sampling"},
     {"system"},
-    {"autoregression"},
+    {"autoregression", "adversarial"},
     {"systems"},
     {"registry", "catalogue"},
     {"checkpoint"},

@@ -297,9 +297,27 @@ def test_a_corpus_needs_music_to_validate_on(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*encountered in")
 def test_a_loss_that_leaves_all_numbers_ends_the_run(corpus: Corpus, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"the loss of adam is (nan|inf) at step \d+; start anew with a lower rate"):
+    lost = r"the loss of adam is (nan|inf) at step \d+; there is no checkpoint yet; start anew with a lower rate"
+    with pytest.raises(TrainingError, match=lost):
         train("composer", tiny({"rate": 1e25, "matrix_rate": 1e25}, steps=5, clip_norm=0), corpus, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in")
+def test_good_checkpoints_outlive_what_came_of_them(corpus: Corpus, tmp_path: Path) -> None:
+    """The second step is taken at a rate beyond all sense."""
+    rise = {"steps": 5, "save_every": 1, "validate_every": 1, "clip_norm": 0, "fall_every": 1, "fall_to": 1e30}
+    with pytest.raises(TrainingError, match="at step 3; the checkpoint of step 2 is kept, and the best"):
+        train("composer", tiny(**rise), corpus, tmp_path)
+    system, _, notes = checkpoint.load(tmp_path / "checkpoints" / "best")
+    assert notes["step"] == 1
+    assert all(parameter.isfinite().all() for parameter in system.parameters())
+    assert (tmp_path / "checkpoints" / "2").exists()
+
+
+def test_the_rate_falls_stair_by_stair_where_asked() -> None:
+    training = Training(steps=100, warm_up_steps=0, decay_share=0.0, fall_every=25, fall_to=0.5)
+    assert [rate_factor(training, step) for step in (0, 24, 25, 49, 50, 99)] == [1.0, 1.0, 0.5, 0.5, 0.25, 0.125]
 
 
 # ---- several processes

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,13 @@ class Log:
     def __exit__(self, *_: object) -> None:
         self.board.close()
 
-    def add(self, step: int, losses: dict[str, float], validation: dict[str, float]) -> None:
-        self.rows.append({"step": step, **{f"train/{k}": v for k, v in losses.items()},
-                          **{f"validation/{k}": v for k, v in validation.items()}})  # fmt: skip
-        for key, value in self.rows[-1].items():
-            if key != "step":
-                self.board.add_scalar(key, value, step)
+    def add(
+        self, step: int, losses: dict[str, float], validation: dict[str, float], remarks: Sequence[str] = ()
+    ) -> None:
+        figures = {f"train/{k}": v for k, v in losses.items()} | {f"validation/{k}": v for k, v in validation.items()}
+        for key, value in figures.items():
+            self.board.add_scalar(key, value, step)
+        self.rows.append({"step": step, **figures, **({"remarks": list(remarks)} if remarks else {})})
 
     def flush(self) -> None:
         self.board.flush()

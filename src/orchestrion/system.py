@@ -50,6 +50,7 @@ class Request:
         Their meters and instruments then replace those above.
     temperature, top_p: sampling; 1 and 1 draw from the model as it is.
     progress: called with (bars done, bars in all) of the slowest piece; with seconds in place of bars, of those.
+    rejected: called with a reason whenever something was made that is no music, and is made again.
     """
 
     count: int = 1
@@ -66,6 +67,7 @@ class Request:
     temperature: float = 1.0
     top_p: float = 1.0
     progress: Callable[[int, int], None] | None = None
+    rejected: Callable[[str], None] | None = None
     seconds: float | None = None
     primer: Score | None = None
 
@@ -80,7 +82,8 @@ class Training:
     """How a recipe is trained; the numbers that are the loop's and not the system's.
 
     accumulate: batches whose gradients make one step, over all processes together.
-    The rate warms up over `warm_up_steps`, stays, and falls linearly to 0 over the last `decay_share` of the steps.
+    The rate warms up over `warm_up_steps`, stays, and falls linearly to 0 over the last `decay_share` of the steps;
+    where `fall_every` is set, it falls to `fall_to` of itself after so many steps, again and again.
     clip_norm: gradients are scaled down to this norm; 0 leaves them.
     precision: "bf16" where the machine computes in it (elsewhere float32), or "float32".
     shard: on several processes, split the weights of the networks over them instead of holding all on each.
@@ -90,6 +93,8 @@ class Training:
     accumulate: int = 1
     warm_up_steps: int = 100
     decay_share: float = 0.4
+    fall_every: int = 0
+    fall_to: float = 0.75
     clip_norm: float = 1.0
     precision: str = "bf16"
     validate_every: int = 200
@@ -133,6 +138,10 @@ class System(nn.Module, ABC):
     @abstractmethod
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         """Validation figures of one batch, each as (sum, count), so that batches add up. Called without gradients."""
+
+    def remarks(self, figures: Mapping[str, float]) -> list[str]:
+        """What validation figures say has gone wrong with the training, a line each."""
+        return []
 
     @abstractmethod
     def generate(self, request: Request, rng: np.random.Generator) -> list[Score]:

@@ -37,7 +37,8 @@ VALIDATION_SEED = 2**31
 class Progress:
     """What the loop tells after each step: losses by optimizer, validation figures where it measured.
 
-    seconds: since the run was started or gone on with; seconds_left: at the mean pace since then.
+    seconds: since the run was started or gone on with; seconds_left: at the mean pace since then. remarks: what the
+    system says has gone wrong.
     """
 
     step: int
@@ -46,6 +47,7 @@ class Progress:
     validation: dict[str, float]
     seconds: float
     seconds_left: float
+    remarks: tuple[str, ...] = ()
 
 
 def train(
@@ -97,9 +99,11 @@ def train(
             system.train()
             _set_rates(optimizers, training, step)
             torch.manual_seed(seed * 1_000_003 + step * 1009 + processes.rank)
-            losses = _step(system, optimizers, training, processes, precision, ahead.batches(step))
+            try:
+                losses = _step(system, optimizers, training, processes, precision, ahead.batches(step))
+            except FloatingPointError as error:
+                raise TrainingError(f"{error} at step {step + 1}; {_kept(out)}; start anew with a lower rate") from None
             step += 1
-            _check_finite(losses, step)
             validation: dict[str, float] = {}
             if step % training.validate_every == 0 or step == training.steps:
                 validation = _validate(system, corpus, training, processes, precision)
@@ -107,7 +111,8 @@ def train(
                 if figure < best:
                     best = figure
                     save(out / "checkpoints" / "best", step=step, best=best, validation=validation)
-            log.add(step, losses, validation)
+            remarks = tuple(system.remarks(validation)) if validation else ()
+            log.add(step, losses, validation, remarks)
             if validation:
                 log.draw()
             if step % training.save_every == 0 or step == training.steps:
@@ -118,14 +123,13 @@ def train(
             if told is not None and first:
                 seconds = monotonic() - started
                 left = seconds / (step - begun) * (training.steps - step)
-                told(Progress(step, training.steps, losses, validation, seconds, left))
+                told(Progress(step, training.steps, losses, validation, seconds, left, remarks))
     processes.leave()
 
 
-def _check_finite(losses: dict[str, float], step: int) -> None:
-    for name, loss in losses.items():
-        if not np.isfinite(loss):
-            raise TrainingError(f"the loss of {name} is {loss} at step {step}; start anew with a lower rate")
+def _kept(out: Path) -> str:
+    last = last_checkpoint(out)
+    return f"the checkpoint of step {last.name} is kept, and the best" if last else "there is no checkpoint yet"
 
 
 class _Ahead:
@@ -161,7 +165,8 @@ def _step(
     precision: Callable[[], AbstractContextManager[Any]],
     batches: list[Batch],
 ) -> dict[str, float]:
-    """Drive the losses of all batches side by side; each round of them is one step of the optimizer they name."""
+    """Drive the losses of all batches side by side; each round of them is one step of the optimizer they name. Raises
+    FloatingPointError, before it steps, for a loss that is not finite."""
     sums: dict[str, list[float]] = defaultdict(list)
     generators = [system.losses(batch) for batch in batches]
     while True:
@@ -176,13 +181,16 @@ def _step(
                 optimizers[yielded].zero_grad()
             loss.backward()
             total += loss.detach()
+        mean = processes.sum_numbers([float(total)])[0] / training.accumulate
+        if not np.isfinite(mean):
+            raise FloatingPointError(f"the loss of {yielded} is {mean}")
         optimizer = optimizers[yielded]
         processes.sum_gradients(optimizer, training.accumulate)
         if training.clip_norm:
             clip_gradients([p for group in optimizer.param_groups for p in group["params"]], training.clip_norm)
         with precision():
             optimizer.step()
-        sums[yielded].append(processes.sum_numbers([float(total)])[0] / training.accumulate)
+        sums[yielded].append(mean)
 
 
 @torch.no_grad()
@@ -207,7 +215,7 @@ def rate_factor(training: Training, step: int) -> float:
     """The share of the full rate at a step counted from 0."""
     rising = (step + 1) / max(training.warm_up_steps, 1)
     falling = (training.steps - step) / max(training.decay_share * training.steps, 1)
-    return min(1.0, rising, falling)
+    return min(1.0, rising, falling) * (training.fall_to ** (step // training.fall_every) if training.fall_every else 1)
 
 
 def _set_rates(optimizers: dict[str, Optimizer], training: Training, step: int) -> None:

@@ -159,6 +159,8 @@ def _steps(steps: int) -> Iterator[Callable[[Progress], None]]:
                 nonlocal validation
                 if progress.validation:
                     validation = "valid: " + figures(dict(list(progress.validation.items())[:1]))
+                for remark in progress.remarks:
+                    bar.console.print(f"step {progress.step}: {remark}", style="yellow")
                 told = f"{figures(progress.losses)}  {validation}  {speed(progress):.2f} steps/s"
                 bar.update(task, completed=progress.step, told=told)
 
@@ -174,5 +176,7 @@ def _steps(steps: int) -> Iterator[Callable[[Progress], None]]:
             left = (progress.steps - progress.step) / rate
             print(f"step {progress.step} of {progress.steps}  {figures(progress.losses)}  "
                   f"{figures(progress.validation)}  {rate:.2f} steps/s  {left:.0f} s left", flush=True)  # fmt: skip
+        for remark in progress.remarks:
+            print(f"step {progress.step}: {remark}", flush=True)
 
     yield print_step

@@ -1,0 +1,117 @@
+"""Phrases for systems that learn from a critic: drawn to learn from, measured, and put together into pieces.
+
+Legend: B phrases, K tracks, S steps of a phrase, P pitches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from symusic import Score
+from torch import Tensor
+
+from orchestrion.corpus.phrases import ALL_THAT_PLAY, Selection, phrase_table
+from orchestrion.corpus.store import Corpus
+from orchestrion.metrics.phrases import energy_distance, phrase_features
+from orchestrion.representations.phrases import PhraseGrid, empty, flooded
+from orchestrion.system import Request, RequestError
+
+#: One phrase for each of some random streams, (B, K, S, P) bool.
+Draw = Callable[[Sequence[np.random.Generator]], np.ndarray]
+
+MAX_TRIES = 32
+_FEW_DISTINCT, _DEAD_GAP = 0.5, 1e-4
+
+
+def phrase_batch(
+    corpus: Corpus,
+    split: str,
+    rng: np.random.Generator,
+    grid: PhraseGrid,
+    count: int,
+    selection: Selection = ALL_THAT_PLAY,
+) -> dict[str, Tensor]:
+    """{"phrases": (count, K, S, P) bool}. The same rng gives the same batch. Raises CorpusError."""
+    return {"phrases": torch.from_numpy(phrase_table(corpus, split, grid, selection=selection).draw(rng, count))}
+
+
+def phrase_figures(real: Tensor, made: Tensor, bars: int) -> dict[str, tuple[float, float]]:
+    """Validation figures of phrases (B, K, S, P) bool: how far the made ones lie from the real ones, and the share of
+    the made ones that differ from all before them."""
+    one, other = (phrases.cpu().numpy() for phrases in (real, made))
+    distance = energy_distance(phrase_features(one, bars), phrase_features(other, bars))
+    distinct = len(np.unique(np.packbits(other.reshape(len(other), -1), axis=1), axis=0))
+    return {"phrase_distance": (distance, 1.0), "distinct": (float(distinct), float(len(other)))}
+
+
+def said_of(figures: Mapping[str, float]) -> list[str]:
+    """What has gone wrong by the validation figures, a line each: outputs that hardly differ, and a critic that no
+    longer tells anything apart ("critic_gap", its mark of real phrases less that of made ones)."""
+    said = []
+    if figures.get("distinct", 1.0) < _FEW_DISTINCT:
+        said.append(f"the generator repeats itself: {figures['distinct']:.0%} of its phrases differ from one another")
+    if abs(figures.get("critic_gap", 1.0)) < _DEAD_GAP:
+        said.append("the critic is dead: its marks of real and of made phrases are the same")
+    return said
+
+
+def compose_phrases(draw: Draw, grid: PhraseGrid, request: Request, rng: np.random.Generator) -> list[Score]:
+    """`request.count` pieces of `request.bars` bars of 4/4 at `request.tempo`, phrase by phrase, each piece from a
+    random stream of its own.
+
+    A phrase that is silent or flooded is drawn again, and so is one that would end the piece with a silent bar;
+    `request.rejected` is told why. Raises RequestError for what cannot be made so, and after MAX_TRIES at one phrase.
+    """
+    check_phrases(request)
+    needed = -(-request.bars // grid.bars)
+    last_bar = (request.bars - 1) % grid.bars * grid.steps_a_bar
+    rngs = rng.spawn(request.count)
+    rolls = np.zeros((request.count, needed, *grid.shape), bool)
+    for place in range(needed):
+        waiting = np.arange(request.count)
+        for _ in range(MAX_TRIES):
+            drawn = draw([rngs[index] for index in waiting])
+            ending = drawn[:, :, last_bar : last_bar + grid.steps_a_bar]
+            faults = {
+                "silent": empty(drawn),
+                "flooded": flooded(drawn),
+                "silent at the end": empty(ending) & (place == needed - 1),
+            }
+            rejected = np.any(list(faults.values()), axis=0)
+            rolls[waiting[~rejected], place] = drawn[~rejected]
+            if request.rejected:
+                for index in np.flatnonzero(rejected):
+                    request.rejected(next(reason for reason, found in faults.items() if found[index]))
+            waiting = waiting[rejected]
+            if not len(waiting):
+                break
+        else:
+            reason = next(reason for reason, found in faults.items() if found[rejected].any())
+            raise RequestError(f"{MAX_TRIES} phrases in a row were {reason}; train the system longer, or take another"
+                               " checkpoint or seed")  # fmt: skip
+        if request.progress:
+            request.progress(min(request.bars, (place + 1) * grid.bars), request.bars)
+    steps = request.bars * grid.steps_a_bar
+    return [grid.decode(_cut(roll, steps), tempo=request.tempo) for roll in rolls]
+
+
+def check_phrases(request: Request) -> None:
+    """Raises RequestError for what no system can make that draws whole phrases."""
+    if request.given is not None or request.primer is not None:
+        raise RequestError("this system draws whole phrases and neither goes on from music nor fills it; compose with"
+                           " it, or use a system that continues or fills")  # fmt: skip
+    if request.seconds is not None:
+        raise RequestError("this system writes bars and knows no seconds; ask for a number of bars")
+    if request.count < 1 or request.bars < 1:
+        raise RequestError(f"{request.count} pieces of {request.bars} bars cannot be made; ask for 1 or more")
+
+
+def _cut(phrases: np.ndarray, steps: int) -> np.ndarray:
+    """(C, K, S, P) -> the same with nothing behind so many steps in all."""
+    kept = phrases.copy()
+    whole, rest = divmod(steps, phrases.shape[2])
+    if rest:
+        kept[whole, :, rest:] = False
+    return kept

@@ -1,0 +1,48 @@
+"""How far made phrases lie from real ones, in numbers quick enough to validate by while a system learns.
+
+Legend: C phrases, K tracks, S steps of a phrase, P pitches, F features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_LEAST_SPREAD = 0.05  # of a feature, so that one that hardly varies does not count for all
+
+
+def phrase_features(phrases: np.ndarray, bars: int) -> np.ndarray:
+    """(C, K, S, P) bool -> (C, 6 K): of each track the share of empty bars; pitch classes a bar; the logarithms of 1 +
+    onsets a bar, and of 1 + sounding cells an onset; the mean pitch and the mean number of pitches that sound at once,
+    where it sounds, else 0."""
+    count, tracks, steps, pitches = phrases.shape
+    by_bar = phrases.reshape(count, tracks, bars, steps // bars, pitches)
+    heard = np.asarray(by_bar.any(axis=3))  # (C, K, bars, P)
+    padded = np.pad(heard, ((0, 0), (0, 0), (0, 0), (0, -pitches % 12)))
+    classes = np.any(padded.reshape(count, tracks, bars, -1, 12), axis=3).sum(axis=-1)
+    onsets = phrases.copy()
+    onsets[:, :, 1:] &= ~phrases[:, :, :-1]
+    cells, struck = (one.sum(axis=(2, 3), dtype=np.int64) for one in (phrases, onsets))
+    by_pitch, sounding = phrases.sum(axis=2, dtype=np.int64), np.any(phrases, axis=3).sum(axis=2)
+    return np.concatenate(
+        [
+            1 - np.any(heard, axis=3).mean(axis=2),
+            classes.mean(axis=2),
+            np.log1p(struck / bars),
+            np.log1p(cells / np.maximum(struck, 1)),
+            by_pitch @ np.arange(pitches) / np.maximum(cells, 1) / 12,
+            cells / np.maximum(sounding, 1),
+        ],
+        axis=1,
+    )
+
+
+def energy_distance(real: np.ndarray, made: np.ndarray) -> float:
+    """Of two sets of features (C, F) and (D, F), each scaled by its spread in the real ones: at least 0, and near 0 for
+    two sets of one kind (Székely and Rizzo 2013)."""
+    scale = np.maximum(real.std(axis=0), _LEAST_SPREAD)
+    real, made = real / scale, made / scale
+    return 2 * _mean_apart(real, made) - _mean_apart(real, real) - _mean_apart(made, made)
+
+
+def _mean_apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.linalg.norm(one[:, None] - other[None], axis=-1).mean())
