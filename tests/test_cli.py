@@ -23,7 +23,9 @@ from orchestrion.cli.training import changed
 from orchestrion.composing import DEFAULT_FORMATS, FORMATS, MODEL_VARIABLE, compose, load
 from orchestrion.corpus.store import Corpus
 from orchestrion.errors import UserError
+from orchestrion.generating import Asked, generate
 from orchestrion.registry import recipe, system_class, system_module, system_names
+from orchestrion.score.bars import bars
 from orchestrion.score.edit import slice_bars
 from orchestrion.score.files import read, write_midi
 
@@ -197,6 +199,31 @@ def test_fill_changes_only_the_cells_named(run: Terminal, song_file: Path) -> No
     assert {entry["words"] for entry in record["not_understood"]} == {"16 bars", "without drums"}
 
 
+# ---- generate
+
+
+def test_generate_fills_a_folder_and_says_how(run: Terminal, tiny_model: Path) -> None:
+    line = f"generate {tiny_model} --n 3 --bars 2 --tempo 90 --seed 4 --out"
+    assert run(f"{line} made") == 0
+    assert run(f"{line} again") == 0
+    names = ["001.mid", "002.mid", "003.mid", "generated.json"]
+    assert sorted(path.name for path in Path("made").iterdir()) == names
+    assert all((Path("made") / name).read_bytes() == (Path("again") / name).read_bytes() for name in names)
+    assert len({(Path("made") / name).read_bytes() for name in names}) == 4
+    assert all(len(bars(read(Path("made") / name))) == 2 for name in names[:3])
+    record = json.loads((Path("made") / "generated.json").read_text())
+    assert (record["asked"]["count"], record["asked"]["tempo"], record["model"]["system"]) == (3, 90, "composer")
+    assert run(f"{line} made") == 1
+    assert "not empty" in run.err
+
+
+def test_pieces_do_not_depend_on_how_many_are_made_at_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = load(tiny_model), Asked(count=3, bars=1, seed=2)
+    together = [score.dumps_midi() for score in generate(model, asked)]
+    monkeypatch.setattr("orchestrion.generating.AT_ONCE", 1)
+    assert [score.dumps_midi() for score in generate(model, asked)] == together
+
+
 # ---- mistakes
 
 
@@ -232,6 +259,10 @@ MISTAKES = {
     "fill song.mid --bars 2 --tracks kazoo": (1, "'kazoo' is not a known instrument"),
     "fill song.mid --bars 2 --tracks flute": (1, "the tracks play"),
     "fill song.mid --bars 2 --tracks 9": (1, "tracks 1 to 3"),
+    "generate nowhere --out new": (1, "nowhere is not a checkpoint"),
+    "generate composer --out new --n 0": (2, "--n"),
+    "generate composer --out new --seconds 9": (1, "knows no seconds"),
+    "generate composer --out new --top-p 0": (2, "--top-p"),
     "corpus info nowhere": (1, "nowhere is not a corpus"),
     "corpus embed nowhere": (1, "nowhere is not a corpus"),
     "corpus build nowhere --out c": (1, "nowhere is not a folder"),

@@ -24,7 +24,7 @@ FLOORS = [
     {"checkpoint"},
     {"measured", "given", "runs", "processes"},
     {"train", "composing"},
-    {"evaluation"},
+    {"evaluation", "generating"},
     {"cli", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

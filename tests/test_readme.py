@@ -68,7 +68,7 @@ def ran(line: str) -> object:
 
 def test_every_line_runs(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {shlex.split(line)[1] for line in LINES} == {
-        "compose", "continue", "fill", "corpus", "train", "evaluate"
+        "compose", "continue", "fill", "generate", "corpus", "train", "evaluate"
     }  # fmt: skip
     for line in LINES:
         shorter = SHORTER.get(" ".join(shlex.split(line)[1:3]), "")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import orchestrion
-from orchestrion.cli import corpus, evaluation, music, show, systems, training
+from orchestrion.cli import corpus, evaluation, generating, music, show, systems, training
 from orchestrion.errors import UserError
 
 INTERRUPTED = 130
@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False, context_settings={"help_option_names": [
 app.command("compose")(music.compose)
 app.command("continue")(music.continue_)
 app.command("fill")(music.fill)
+app.command("generate")(generating.generate)
 app.command("train")(training.train)
 app.command("evaluate")(evaluation.evaluate)
 app.command("systems")(systems.systems)

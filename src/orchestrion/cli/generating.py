@@ -1,0 +1,37 @@
+"""`orchestrion generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrion.cli import show
+
+
+def generate(
+    model: Annotated[str, typer.Argument(metavar="RUN", help="A run, a checkpoint or the name of bundled weights.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pieces: new, or empty.")],
+    count: Annotated[int, typer.Option("--n", min=1, help="How many pieces.")] = 16,
+    bars: Annotated[int, typer.Option(min=1, max=256, help="Of each piece.")] = 16,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.5, help="In place of bars, for systems that write in real time.")
+    ] = None,
+    tempo: Annotated[float, typer.Option(min=10, max=400, help="Quarter notes a minute.")] = 120.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same line with the same seed gives the same pieces.")] = 0,
+    temperature: Annotated[float, typer.Option(min=0, max=3, help="Less is plainer, more is wilder.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest choices that make up this share.")] = 1.0,
+) -> None:
+    """Make many pieces with a trained system, without words, as MIDI files."""
+    from orchestrion import composing, generating
+
+    if not 0 < top_p <= 1:
+        raise typer.BadParameter(f"{top_p} is no share; more than 0 and at most 1", param_hint="'--top-p'")
+    asked = generating.Asked(count, bars, seconds, tempo, seed, temperature, top_p)
+    loaded = composing.load(model)
+    with show.progress("generating", "pieces") as told:
+        rejected = generating.write_pieces(loaded, asked, out, progress=told)
+    for reason, times in rejected.most_common():
+        show.line(f"drawn again {times:,} times: {reason}", "yellow")
+    show.line(f"wrote {count:,} pieces to {out}", "green")
