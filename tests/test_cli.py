@@ -262,7 +262,7 @@ MISTAKES = {
     "generate nowhere --out new": (1, "nowhere is not a checkpoint"),
     "generate composer --out new --n 0": (2, "--n"),
     "generate composer --out new --seconds 9": (1, "knows no seconds"),
-    "generate composer --out new --top-p 0": (2, "--top-p"),
+    "generate composer --out new --top-p 0": (1, "top-p"),
     "corpus info nowhere": (1, "nowhere is not a corpus"),
     "corpus embed nowhere": (1, "nowhere is not a corpus"),
     "corpus build nowhere --out c": (1, "nowhere is not a folder"),

@@ -19,6 +19,7 @@ from orchestrion.registry import recipe, system_class
 from orchestrion.score.bars import bars, instrument
 from orchestrion.score.extent import length_seconds
 from orchestrion.score.files import read
+from orchestrion.system import RequestError
 from orchestrion.text.controls import ControlsError
 from orchestrion.theory import DRUMS, Key, Meter
 
@@ -115,7 +116,7 @@ def test_what_given_music_rules_out_is_named(model: Model) -> None:
     ("ask", "kind", "words"),
     [
         (lambda model: compose("x", count=0, model=model), ComposeError, "1 to 64"),
-        (lambda model: compose("x", temperature=9, model=model), ComposeError, "0 to 3"),
+        (lambda model: compose("x", temperature=9, model=model), RequestError, "0 to 3"),
         (lambda model: compose("in C major and in D minor", model=model), ControlsError, "major"),
         (lambda model: continue_score(little_song(1), 0, model=model), ComposeError, "at least|1 to"),
         (lambda model: fill(little_song(1, bars=4), (3, 9), model=model), ComposeError, "bars 1-4"),

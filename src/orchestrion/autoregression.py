@@ -27,7 +27,7 @@ from orchestrion.representations.sliding import Span, spans
 from orchestrion.representations.timed import score_of, timed
 from orchestrion.sampling import draw
 from orchestrion.score.pedal import apply_sustain
-from orchestrion.system import PieceNats, Request, RequestError
+from orchestrion.system import PieceNats, Request, RequestError, Sampling
 
 TOKENS_AT_ONCE = 16384  # read in one call where whole pieces are measured
 
@@ -227,10 +227,7 @@ def check_request(request: Request) -> None:
         raise RequestError(f"{request.count} pieces cannot be made; ask for 1 or more")
     if not (isfinite(request.length_seconds) and request.length_seconds > 0):
         raise RequestError(f"music of {request.length_seconds} s cannot be made; ask for more than 0")
-    if not (isfinite(request.temperature) and request.temperature >= 0):
-        raise RequestError(f"temperature {request.temperature} makes no sense; 1 is as learned, 0 the likeliest")
-    if not 0 < request.top_p <= 1:
-        raise RequestError(f"top-p {request.top_p} is no share; ask for more than 0 and at most 1")
+    Sampling(request.temperature, request.top_p)
 
 
 def primer_roll(request: Request, notation: Frames) -> np.ndarray:

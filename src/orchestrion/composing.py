@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from orchestrion.score.bars import tempo as tempo_of
 from orchestrion.score.edit import slice_bars
 from orchestrion.score.extent import length_seconds
 from orchestrion.score.files import write_midi, write_musicxml
-from orchestrion.system import Request, System
+from orchestrion.system import Request, Sampling, System
 from orchestrion.text.controls import (
     Controls,
     ControlsError,
@@ -146,8 +146,8 @@ def compose(
     like: Score | None = None,
     count: int = 1,
     seed: int = 0,
-    temperature: float = 1.0,
-    top_p: float = 0.95,
+    temperature: float | None = None,
+    top_p: float | None = None,
     model: Model | None = None,
     encoder: SentenceEncoder | None = None,
     reject: int | None = None,
@@ -159,6 +159,7 @@ def compose(
 
     seconds: a length in place of bars, for a model that writes in real time, as it then says.
     like: music to open with; what follows goes on from it, and instruments that it lacks play along.
+    temperature, top_p: as the system is best drawn from, where they are not named.
     reject: a piece of which a phrase of more notes than this lies in a piece of `against` is composed again, from a
     further random stream of the same seed, at most MAX_TRIES times in all; what is given does not count.
     Raises ControlsError, ComposeError, EncoderError, CellsError or CheckpointError, each with one line.
@@ -249,8 +250,8 @@ class _Wish:
     reading: Reading
     count: int = 1
     seed: int = 0
-    temperature: float = 1.0
-    top_p: float = 0.95
+    temperature: float | None = None
+    top_p: float | None = None
     model: Model = field(default_factory=load)
     encoder: SentenceEncoder | None = None
     reject: int | None = None
@@ -263,13 +264,15 @@ class _Wish:
         controls = {name: options.pop(name, None) for name in ("bars", "key")}
         return cls(merge(read_controls(sentence), **controls), **{k: v for k, v in options.items() if v is not None})
 
+    @property
+    def sampling(self) -> Sampling:
+        """As asked for, else as the system is best drawn from."""
+        return self.model.system.sampling.but(self.temperature, self.top_p)
+
     def generate(self, request: Request) -> list[_Take]:
         if not 1 <= self.count <= MAX_COUNT:
             raise ComposeError(f"{self.count} pieces cannot be composed at once; ask for 1 to {MAX_COUNT}")
-        if not 0 <= self.temperature <= 3:
-            raise ComposeError(f"temperature {self.temperature} is outside 0 to 3; 1 is as learned, less is plainer")
-        if not 0 < self.top_p <= 1:
-            raise ComposeError(f"top-p {self.top_p} is no share; ask for more than 0 and at most 1")
+        sampling = self.sampling
         if self.seconds is not None and self.model.has_bars:
             raise ComposeError(f"{self.model.name} writes bars and knows no seconds; ask for a number of bars")
         if self.seed < 0:
@@ -283,8 +286,8 @@ class _Wish:
         with _one_thread():
             leaning, _ = read_leaning(self.reading.sentence)
             request = replace(request, count=self.count, sentence=self._embedding(), leaning=leaning,
-                              temperature=self.temperature,
-                              top_p=self.top_p, progress=self.progress)  # fmt: skip
+                              temperature=sampling.temperature,
+                              top_p=sampling.top_p, progress=self.progress)  # fmt: skip
             takes: dict[int, _Take] = {}
             places = list(range(self.count))
             for tries in range(1, MAX_TRIES + 1):
@@ -338,7 +341,7 @@ class _Wish:
         record = {
             "sentence": reading.sentence,
             "request": {"operation": what, "piece": index + 1, "pieces": self.count,
-                        "seed": self.seed, "temperature": self.temperature, "top_p": self.top_p,
+                        "seed": self.seed, **asdict(self.sampling),
                         "given_sha256": given_sha256},
             "understood": [vars(words) for words in (*reading.understood, *read_leaning(reading.sentence)[1])],
             "not_understood": [vars(words) for words in reading.not_understood],

@@ -24,15 +24,16 @@ RECORD = "generated.json"
 @dataclass(frozen=True)
 class Asked:
     """What pieces to make: `count` of so many bars at a tempo in quarter notes a minute or, of systems that write in
-    real time, of so many seconds. The same numbers give the same pieces."""
+    real time, of so many seconds. temperature, top_p: as the system is best drawn from, where they are None. The same
+    numbers give the same pieces."""
 
     count: int
     bars: int = 16
     seconds: float | None = None
     tempo: float = 120.0
     seed: int = 0
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: float | None = None
+    top_p: float | None = None
 
 
 def generate(
@@ -51,12 +52,12 @@ def generate(
         raise ComposeError(f"{asked.count} pieces of seed {asked.seed} cannot be made; ask for 1 or more, from seed 0")
     if asked.seconds is not None and model.has_bars:
         raise ComposeError(f"{model.name} writes bars and knows no seconds; ask for a number of bars")
-    rng = np.random.default_rng(asked.seed)
+    sampling, rng = model.system.sampling.but(asked.temperature, asked.top_p), np.random.default_rng(asked.seed)
     for first in range(0, asked.count, AT_ONCE):
         progress(first, asked.count)
         request = Request(
             count=min(AT_ONCE, asked.count - first), bars=asked.bars, seconds=asked.seconds, tempo=asked.tempo,
-            temperature=asked.temperature, top_p=asked.top_p, rejected=rejected,
+            temperature=sampling.temperature, top_p=sampling.top_p, rejected=rejected,
         )  # fmt: skip
         yield from model.system.generate(request, rng)
     progress(asked.count, asked.count)

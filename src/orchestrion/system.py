@@ -115,6 +115,29 @@ class Recipe:
     training: Training
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How choices are drawn where a request says nothing: see Request. Below 1, a temperature keeps music from drifting
+    to where it was never learned; `top_p` keeps single mistakes out, but also all that is rare, such as the first key
+    let go. Raises RequestError for numbers that make no sense."""
+
+    temperature: float = 1.0
+    top_p: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 3:
+            raise RequestError(
+                f"temperature {self.temperature} is outside 0 to 3; 1 is as learned, less is plainer, 0 the likeliest"
+            )
+        if not 0 < self.top_p <= 1:
+            raise RequestError(f"top-p {self.top_p} is no share; ask for more than 0 and at most 1")
+
+    def but(self, temperature: float | None, top_p: float | None) -> Sampling:
+        """The same with what is not None."""
+        return Sampling(self.temperature if temperature is None else temperature,
+                        self.top_p if top_p is None else top_p)  # fmt: skip
+
+
 class System(nn.Module, ABC):
     """One published way to make music. Subclasses are final and take their config as the only argument."""
 
@@ -122,6 +145,8 @@ class System(nn.Module, ABC):
     #: What of a request holds exactly in what the system makes: fields of Request ("bars", "tempo", "meter",
     #: "instruments", "key", "hole"), or "seconds" where a piece lasts as long as asked, in real time.
     holds: ClassVar[frozenset[str]] = frozenset({"bars", "tempo", "meter", "instruments", "key", "hole"})
+
+    sampling: ClassVar[Sampling] = Sampling()
 
     @abstractmethod
     def optimizers(self) -> dict[str, Optimizer]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrion.cli import show
+from orchestrion.cli.music import Temperature, TopP
 
 
 def generate(
@@ -20,14 +21,12 @@ def generate(
     ] = None,
     tempo: Annotated[float, typer.Option(min=10, max=400, help="Quarter notes a minute.")] = 120.0,
     seed: Annotated[int, typer.Option(min=0, help="The same line with the same seed gives the same pieces.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, max=3, help="Less is plainer, more is wilder.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest choices that make up this share.")] = 1.0,
+    temperature: Temperature = None,
+    top_p: TopP = None,
 ) -> None:
     """Make many pieces with a trained system, without words, as MIDI files."""
     from orchestrion import composing, generating
 
-    if not 0 < top_p <= 1:
-        raise typer.BadParameter(f"{top_p} is no share; more than 0 and at most 1", param_hint="'--top-p'")
     asked = generating.Asked(count, bars, seconds, tempo, seed, temperature, top_p)
     loaded = composing.load(model)
     with show.progress("generating", "pieces") as told:

@@ -75,8 +75,12 @@ Instruments = Annotated[
 ]
 KeyOption = Annotated[Key | None, typer.Option(parser=_read(controls.parse_key), metavar="KEY", help='"F# minor".')]
 Seed = Annotated[int | None, typer.Option(min=0, help="The same line with the same seed gives the same music.")]
-Temperature = Annotated[float, typer.Option(help="0 to 3: less is plainer, more is wilder.")]
-TopP = Annotated[float, typer.Option(help="Draw from the likeliest notes that make up this share.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="0 to 3: less is plainer, more is wilder; else as suits the system, about 1.")
+]
+TopP = Annotated[
+    float | None, typer.Option(help="Draw from the likeliest choices that make up this share; else as suits it.")
+]
 Count = Annotated[int, typer.Option("--n", help="How many pieces, composed together.")]
 FormatsOption = Annotated[Any, typer.Option(parser=_formats, metavar="LIST", help=f"Of {', '.join(FORMATS)}.")]
 ModelOption = Annotated[
@@ -99,8 +103,8 @@ def compose(
     like: Annotated[Path | None, typer.Option(help="Music to open with and go on from.")] = None,
     seed: Seed = None,
     count: Count = 1,
-    temperature: Temperature = 1.0,
-    top_p: TopP = 0.95,
+    temperature: Temperature = None,
+    top_p: TopP = None,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
     seconds: Seconds = None,
@@ -148,8 +152,8 @@ def continue_(
     key: KeyOption = None,
     seed: Seed = None,
     count: Count = 1,
-    temperature: Temperature = 1.0,
-    top_p: TopP = 0.95,
+    temperature: Temperature = None,
+    top_p: TopP = None,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
     seconds: Seconds = None,
@@ -177,8 +181,8 @@ def fill(
     key: KeyOption = None,
     seed: Seed = None,
     count: Count = 1,
-    temperature: Temperature = 1.0,
-    top_p: TopP = 0.95,
+    temperature: Temperature = None,
+    top_p: TopP = None,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
 ) -> None:
@@ -204,8 +208,8 @@ def _make(
     model: Path | None,
     seed: int | None,
     count: int,
-    temperature: float,
-    top_p: float,
+    temperature: float | None,
+    top_p: float | None,
 ) -> None:
     """Compose, write and tell what came of it."""
     base = _base(out)

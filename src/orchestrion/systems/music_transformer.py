@@ -39,7 +39,7 @@ from orchestrion.nn.voice_inputs import VoiceInputs
 from orchestrion.representations.chorale import BAR, REST, VOICES, Chorale
 from orchestrion.representations.notation import Notation
 from orchestrion.representations.performance import MAX_SHIFT, NOTE_OFF, SHIFT, Performance
-from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, System, Training
+from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, Sampling, System, Training
 
 _TIME_WAVELENGTHS = (16, 4, 8, 32, 64, 128, 2, 256, 24, 512)  # sixteenths, the weightiest first
 _PITCH_WAVELENGTHS = (12, 24, 96, 6, 4, 3)  # semitones
@@ -154,6 +154,7 @@ class MusicTransformer(System):
     layers: nn.ModuleList
     wavelengths: Tensor
     holds: ClassVar[frozenset[str]] = frozenset({"seconds"})
+    sampling: ClassVar[Sampling] = Sampling(temperature=0.95, top_p=1.0)
 
     def __init__(self, config: MusicTransformerConfig) -> None:
         super().__init__()
