@@ -14,7 +14,7 @@ import numpy as np
 from orchestrion.render import RenderError
 from orchestrion.render.picture import DOTS_PER_INCH, FONT, INK, PALE_INK, PAPER, _write_png
 
-SQUARE, GAP, TOP, LEFT, FOOT = 3.0, 0.25, 0.42, 0.75, 0.75  # inches
+SQUARE, GAP, TOP, LEFT, FOOT, SHORT_FOOT = 3.0, 0.25, 0.42, 0.75, 0.75, 0.15  # inches
 MOST_COLUMNS, MOST_LABELS = 4, 64
 
 
@@ -48,7 +48,7 @@ def write_attention(
     rows = -(-heads // columns)
     width = LEFT + columns * (SQUARE + GAP)
     pitch = TOP + SQUARE + (FOOT if labels is not None else GAP)
-    height = rows * pitch + (0 if labels is not None else FOOT)
+    height = rows * pitch + (0 if labels is not None else SHORT_FOOT)
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor=PAPER)
     shown = np.arange(0, steps, -(-steps // MOST_LABELS))
     for number, (square, name) in enumerate(zip(squares, names, strict=True)):
