@@ -64,7 +64,7 @@ PUBLISHED = {  # validation nats a token: Huang et al. 2018, table 2
 QUARTER = BAR // 4 * VOICES  # tokens
 MEAN_SHARE = 0.99  # of the running mean of the weights that stays at each step
 SPANS_AT_ONCE = 16
-READINGS, READING_DROPOUT = 16, 0.4  # chosen on validation; shared among the networks that read together
+READINGS, READING_DROPOUT = 8, 0.4  # chosen on validation; shared among the networks that read together
 
 
 def main(argv: list[str] | None = None) -> None:
