@@ -108,7 +108,7 @@ _CHORALE = MusicTransformerConfig(
     notation="chorale-16", width=128, layers=5, heads=4, feed_forward=512, dropout=0.2, context=1024, windows=4,
     transpose=6.0, optimizer="muon", rate=3e-3, weight_decay=0.1, max_distance=512,
 )  # fmt: skip
-_CHORALE_TRAINING = Training(steps=1000, warm_up_steps=50, decay_share=0.75, validate_every=125, save_every=125)
+_CHORALE_TRAINING = Training(steps=600, warm_up_steps=50, decay_share=0.75, validate_every=100, save_every=100)
 _PIANIST = MusicTransformerConfig(positions="rotary", outright=True, layers=4, dropout=0.0, windows=4, transpose=3.0,
                                   optimizer="muon", rate=3e-3)  # fmt: skip
 _LARGE = replace(_PIANIST, width=512, layers=8, feed_forward=2048, dropout=0.1, context=2048, windows=8, rate=2e-3)
