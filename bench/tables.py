@@ -19,8 +19,9 @@ from record import BENCH, RESULTS
 from orchestrion.writing import replace_file
 
 PAGE = BENCH.parent / "docs" / "results.md"
-CARD = BENCH.parent / "src" / "orchestrion" / "weights" / "composer" / "MODEL_CARD.md"
-CARD_RESULTS = ("composer_likelihood", "music")
+WEIGHTS = BENCH.parent / "src" / "orchestrion" / "weights"
+#: What the model card of each of the bundled weights tells of.
+CARDS = {"composer": ("composer_likelihood", "music"), "music_transformer": ("maestro",)}
 #: Results that have a page of their own: prose with tables between markers.
 PAGES = {"published_rows": BENCH.parent / "docs" / "published-tables.md"}
 OPENING, CLOSING = "<!-- figures -->", "<!-- /figures -->"
@@ -95,10 +96,10 @@ def _sentence(data: Any) -> str:
 
 
 def card(text: str, results: list[dict[str, Any]]) -> str:
-    """The model card with the tables of the bundled composer between its markers, one heading level lower."""
+    """A model card with tables between its markers, one heading level lower."""
     head, _, rest = text.partition(OPENING)
     _, _, tail = rest.partition(CLOSING)
-    told = [section(result).replace("## ", "### ") for result in results if result["name"] in CARD_RESULTS]
+    told = [section(result).replace("## ", "### ") for result in results]
     return "\n".join([head + OPENING, "", *told, CLOSING + tail])
 
 
@@ -117,8 +118,10 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="fail where a page is not up to date")
     options = parser.parse_args()
     results = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    targets = [(PAGE, page([result for result in results if result["name"] not in PAGES])),
-               (CARD, card(CARD.read_text("utf-8"), results))]  # fmt: skip
+    targets = [(PAGE, page([result for result in results if result["name"] not in PAGES]))]
+    for weights, names in CARDS.items():
+        path = WEIGHTS / weights / "MODEL_CARD.md"
+        targets.append((path, card(path.read_text("utf-8"), [result for result in results if result["name"] in names])))
     targets += [(path, filled(path.read_text("utf-8"), result))
                 for result in results if (path := PAGES.get(result["name"]))]  # fmt: skip
     for target, text in targets:
