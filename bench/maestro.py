@@ -26,6 +26,7 @@ from orchestrion.checkpoint import load
 from orchestrion.corpus.store import open_corpus
 from orchestrion.evaluation.likelihood import likelihood_of
 from orchestrion.evaluation.sides import open_side
+from orchestrion.nn.stepping import bf16_is_fast
 
 PUBLISHED = (  # nats an event
     ("Transformer of gwinndr's repository, MAESTRO v2, published", 1.99),
@@ -64,7 +65,8 @@ def measured(run: Path, items: list[Any], arguments: argparse.Namespace) -> dict
     system = type(trained)(replace(trained.config, context=arguments.context))  # type: ignore[call-arg]
     system.load_state_dict(trained.state_dict())
     began = process_time()
-    likelihood = likelihood_of(system.eval(), run.name, items, np.random.default_rng(arguments.seed))
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
+        likelihood = likelihood_of(system.eval(), run.name, items, np.random.default_rng(arguments.seed))
     print(f"{run.name}: {likelihood.nats_per_token.mean:.4f} nats an event", flush=True)
     config = trained.config
     return asdict(likelihood) | {
