@@ -11,11 +11,12 @@ import torch
 from symusic import ControlChange, Note, Score, Tempo, Track
 
 from conftest import little_song
-from orchestrion import Composition, Model, compose, continue_score, fill
+from orchestrion import Composition, Model, compose, continue_score, fill, load
 from orchestrion.composing import ComposeError
 from orchestrion.errors import UserError
 from orchestrion.given import GivenError, tracks_named
 from orchestrion.registry import recipe, system_class
+from orchestrion.representations.timed import timed
 from orchestrion.score.bars import bars, instrument
 from orchestrion.score.extent import length_seconds
 from orchestrion.score.files import read
@@ -190,6 +191,24 @@ def test_it_goes_on_behind_what_is_given_and_changes_no_note_of_it(pianist: Mode
     drums.tracks.append(next(track.copy() for track in song.tracks if track.is_drum))
     with pytest.raises(UserError):
         continue_score(drums, 2, seed=1, model=pianist)
+
+
+def test_the_bundled_pianist_goes_on_like_a_pianist() -> None:
+    """Few keys down at a time, none for ever, and nothing of what was given is changed."""
+    song = little_song(5, bars=4)
+    end = length_seconds(song)
+    pieces = continue_score(song, 1, seed=3, count=3, seconds=10, model=load("music_transformer"))
+    assert len({piece.score.dumps_midi() for piece in pieces}) == 3
+    for piece in pieces:
+        assert piece.record["model"]["system"] == "music_transformer"
+        assert piece.record["request"]["temperature"] == 0.95
+        notes = timed(piece.score)
+        new = notes[notes["onset"] >= 1000 * end - 1]
+        assert len(new) >= 10
+        assert ((new["pitch"] >= 21) & (new["pitch"] <= 108)).all(), "a piano's keys"
+        down = [int(((new["onset"] <= at) & (new["onset"] + new["length"] > at)).sum())
+                for at in range(int(1000 * end), int(1000 * end) + 10_000, 250)]  # fmt: skip
+        assert max(down) <= 30
 
 
 def test_the_composer_counts_bars(model: Model) -> None:
