@@ -91,6 +91,8 @@ class TokenStepping(Stepping):
 def _joined(states: list[Any]) -> Any:
     """The states of single sequences as that of a batch, whatever they are made of."""
     first = states[0]
+    if first is None:
+        return None
     if isinstance(first, Tensor):
         if first.ndim == 4:  # keys or values of attention, (B, H, S, D), of different lengths
             size = max(state.shape[2] for state in states)

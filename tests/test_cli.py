@@ -305,6 +305,7 @@ def test_every_error_class_of_the_house_is_a_user_error() -> None:
 
 def test_ctrl_c_leaves_nothing(run: Terminal, tmp_path: Path) -> None:
     compose("piano, 1 bar", model=load())  # what is imported late is there now
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs lack
     timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     code = run('compose "orchestra, 256 bars" --seed 1 --out x')
