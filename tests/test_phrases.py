@@ -147,6 +147,18 @@ def test_tracks_share_all_instruments_out() -> None:
         assert [tracks.of[number] for number in tracks.instruments] == list(range(len(tracks.names)))
 
 
+def test_the_piano_may_stand_alone(own: Corpus) -> None:
+    alone, band = (PhraseGrid(tracks, 4, 16, 24, 72) for tracks in ("piano", "five"))
+    score = score_of({DRUMS: [(0, 6, 38)], 5: [(0, 24, 60)], 24: [(0, 96, 50)], 48: [(12, 96, 70)]})
+    assert np.array_equal(alone.encode(score)[:, 0], band.encode(score)[:, 1])
+    phrases, (track,) = alone.encode(score), alone.decode(alone.encode(score)).tracks
+    assert phrases.shape == (1, 1, 64, 72)
+    assert (track.name, track.program, track.is_drum, len(track.notes)) == ("piano", 0, False, 1)
+    table, whole = (phrase_table(own, "train", grid) for grid in (alone, band))
+    assert len(table) == len(whole)
+    assert all(np.array_equal(one[0], other[1]) for one, other in zip(table, whole, strict=True))
+
+
 def test_a_decoded_phrase_is_playable(tmp_path: Path) -> None:
     grid = PhraseGrid()
     phrase = np.zeros(grid.shape, bool)

@@ -70,31 +70,41 @@ def compose_phrases(draw: Draw, grid: PhraseGrid, request: Request, rng: np.rand
     rngs = rng.spawn(request.count)
     rolls = np.zeros((request.count, needed, *grid.shape), bool)
     for place in range(needed):
-        waiting = np.arange(request.count)
-        for _ in range(MAX_TRIES):
-            drawn = draw([rngs[index] for index in waiting])
-            ending = drawn[:, :, last_bar : last_bar + grid.steps_a_bar]
-            faults = {
-                "silent": empty(drawn),
-                "flooded": flooded(drawn),
-                "silent at the end": empty(ending) & (place == needed - 1),
-            }
-            rejected = np.any(list(faults.values()), axis=0)
-            rolls[waiting[~rejected], place] = drawn[~rejected]
-            if request.rejected:
-                for index in np.flatnonzero(rejected):
-                    request.rejected(next(reason for reason, found in faults.items() if found[index]))
-            waiting = waiting[rejected]
-            if not len(waiting):
-                break
-        else:
-            reason = next(reason for reason, found in faults.items() if found[rejected].any())
-            raise RequestError(f"{MAX_TRIES} phrases in a row were {reason}; train the system longer, or take another"
-                               " checkpoint or seed")  # fmt: skip
+        sounds = slice(last_bar, last_bar + grid.steps_a_bar) if place == needed - 1 else None
+        rolls[:, place] = accepted_phrases(draw, grid, rngs, request.rejected, sounds=sounds)
         if request.progress:
             request.progress(min(request.bars, (place + 1) * grid.bars), request.bars)
     steps = request.bars * grid.steps_a_bar
     return [grid.decode(_cut(roll, steps), tempo=request.tempo) for roll in rolls]
+
+
+def accepted_phrases(
+    draw: Draw,
+    grid: PhraseGrid,
+    rngs: Sequence[np.random.Generator],
+    rejected: Callable[[str], None] | None = None,
+    *,
+    sounds: slice | None = None,
+) -> np.ndarray:
+    """A phrase for each random stream, (B, K, S, P) bool, drawn again where it is silent or flooded, or silent in the
+    steps `sounds`; `rejected` is told why. Raises RequestError after MAX_TRIES at one phrase."""
+    waiting, phrases = np.arange(len(rngs)), np.zeros((len(rngs), *grid.shape), bool)
+    for _ in range(MAX_TRIES):
+        drawn = draw([rngs[int(index)] for index in waiting])
+        faults = {"silent": empty(drawn), "flooded": flooded(drawn)}
+        if sounds is not None:
+            faults["silent at the end"] = empty(drawn[:, :, sounds])
+        faulty = np.any(list(faults.values()), axis=0)
+        phrases[waiting[~faulty]] = drawn[~faulty]
+        if rejected:
+            for index in np.flatnonzero(faulty):
+                rejected(next(reason for reason, found in faults.items() if found[index]))
+        waiting = waiting[faulty]
+        if not len(waiting):
+            return phrases
+    reason = next(reason for reason, found in faults.items() if found[faulty].any())
+    raise RequestError(f"{MAX_TRIES} phrases in a row were {reason}; train the system longer, or take another"
+                       " checkpoint or seed")  # fmt: skip
 
 
 def check_phrases(request: Request) -> None:

@@ -5,7 +5,8 @@ Legend: B phrases, ... whatever a phrase is, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,27 @@ def generator_loss(made: Tensor) -> Tensor:
     """What a generator lowers so that a discriminator's logits (B,) call its phrases real: the form that does not
     saturate (Goodfellow et al. 2014)."""
     return F.binary_cross_entropy_with_logits(made, torch.ones_like(made))
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """What is read within, such as a critic by a generator's loss, lets gradients through and gives the network's
+    weights none; its batch norms take no note of what passes. Leave it before the loss is yielded."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+    norms = [layer for layer in network.modules() if isinstance(layer, kinds)]
+    noting = [layer for layer in norms if layer.track_running_stats and layer.training]
+    for layer in noting:
+        layer.track_running_stats = False
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for layer in noting:
+            layer.track_running_stats = True
+        for weight in weights:
+            weight.requires_grad_(True)
 
 
 def binary_neurons(odds: Tensor, stochastic: bool = False) -> Tensor:

@@ -128,7 +128,8 @@ def write_loss_curve(history: Sequence[Mapping[str, float]], path: str | os.Path
     """
     from matplotlib.figure import Figure
 
-    names = dict.fromkeys(name for row in history for name, value in row.items() if np.isfinite(value))
+    figures = [(name, value) for row in history for name, value in row.items() if name != "remarks"]
+    names = dict.fromkeys(name for name, value in figures if np.isfinite(value))
     train = [name for name in names if name.startswith("train/")]
     validation = [name for name in names if name.startswith("validation/")][:1]
     if not train:

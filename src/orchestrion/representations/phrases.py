@@ -37,8 +37,8 @@ ROLL = np.dtype([("onset", "<u4"), ("length", "<u2"), ("pitch", "u1"), ("instrum
 
 @dataclass(frozen=True)
 class TrackSet:
-    """K tracks that share all instruments out: names; the instrument that plays each in decoded music; and (129,) the
-    track to which each instrument belongs."""
+    """K tracks that share instruments out: names; the instrument that plays each in decoded music; and (129,) the track
+    to which each instrument belongs, -1 for none."""
 
     names: tuple[str, ...]
     instruments: tuple[int, ...]
@@ -59,6 +59,10 @@ TRACK_SETS = {
         ("drums", *FAMILY_NAMES[:16]),
         (DRUMS, *range(0, 128, 8)),
         tuple((family(number) + 1) % 17 for number in range(INSTRUMENTS)),
+    ),
+    # LPD-5's piano alone, of whatever plays beside it.
+    "piano": TrackSet(
+        ("piano",), (0,), tuple(0 if FAMILY_NAMES[family(number)] == "piano" else -1 for number in range(INSTRUMENTS))
     ),
 }
 
@@ -175,7 +179,7 @@ class PhraseGrid:
         if self._is_fine:
             end = _let_go(start, end, notes["instrument"].astype(np.int64) * 128 + notes["pitch"])
         end = np.where(notes["instrument"] == DRUMS, start + 1, end)
-        here = (pitch >= 0) & (pitch < self.pitches) & (end > 0) & (start < bars * self.steps_a_bar)
+        here = (track >= 0) & (pitch >= 0) & (pitch < self.pitches) & (end > 0) & (start < bars * self.steps_a_bar)
         track, pitch = track[here], pitch[here]
         start, end = np.maximum(start[here], 0), np.minimum(end[here], bars * self.steps_a_bar)
 
