@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from orchestrion.adversarial import MAX_TRIES, compose_phrases, phrase_figures, said_of
-from orchestrion.metrics.phrases import energy_distance, phrase_features
+from orchestrion.metrics.phrases import coverage, energy_distance, phrase_features, relative_spread
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.score.bars import bars, tempo
 from orchestrion.system import Request, RequestError
@@ -39,6 +39,19 @@ def test_the_distance_is_small_for_one_kind_and_grows() -> None:
     near, far = energy_distance(one, other), energy_distance(one, other + 1)
     assert 0 <= near < 0.02 < far
     assert energy_distance(one * 100, other * 100) == pytest.approx(near), "scaled by the real ones"
+
+
+def test_lost_modes_are_seen() -> None:
+    rng = np.random.default_rng(0)
+    places = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0], [8.0, 8.0]])
+    real, made = (places[rng.integers(4, size=400)] + rng.normal(size=(400, 2)) for _ in range(2))
+    assert coverage(real, made) == pytest.approx(1 - 2**-5, abs=0.05)
+    assert relative_spread(real, made) == pytest.approx(1, abs=0.05)
+    half = made[made[:, 0] < 4]
+    assert coverage(real, half) == pytest.approx(0.5, abs=0.06), "two of four modes"
+    assert relative_spread(real, half) < 0.9
+    assert relative_spread(real, np.repeat(made[:1], 50, axis=0)) == 0
+    assert coverage(real * 100, made * 100) == coverage(real, made), "scaled by the real ones"
 
 
 def noisy(share: float = 0.05, silent_first: int = 0) -> tuple[list[int], object]:

@@ -39,10 +39,31 @@ def phrase_features(phrases: np.ndarray, bars: int) -> np.ndarray:
 def energy_distance(real: np.ndarray, made: np.ndarray) -> float:
     """Of two sets of features (C, F) and (D, F), each scaled by its spread in the real ones: at least 0, and near 0 for
     two sets of one kind (Székely and Rizzo 2013)."""
+    real, made = _scaled(real, made)
+    return 2 * _apart(real, made).mean() - _apart(real, real).mean() - _apart(made, made).mean()
+
+
+def relative_spread(real: np.ndarray, made: np.ndarray) -> float:
+    """Mean distance between two different ones of the made features (D, F) over that of the real ones (C, F), scaled as
+    in `energy_distance`: 1 for two sets of one kind, less for a generator that makes few things over and over."""
+    of_real, of_made = (_apart(one, one).sum() / len(one) / (len(one) - 1) for one in _scaled(real, made))
+    return of_made / of_real
+
+
+def coverage(real: np.ndarray, made: np.ndarray, neighbours: int = 5) -> float:
+    """Share of the real features (C, F), 0..1, that have one of the made ones (D, F) nearer than their own so manieth
+    neighbour: what is left are modes that were lost (Naeem et al. 2020). Scaled as in `energy_distance`; of two sets of
+    one kind and size it is 1 - 2 ** -neighbours."""
+    real, made = _scaled(real, made)
+    reach = np.partition(_apart(real, real), neighbours, axis=1)[:, neighbours]  # the nearest of all is itself
+    return float((_apart(real, made).min(axis=1) <= reach).mean())
+
+
+def _scaled(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scale = np.maximum(real.std(axis=0), _LEAST_SPREAD)
-    real, made = real / scale, made / scale
-    return 2 * _mean_apart(real, made) - _mean_apart(real, real) - _mean_apart(made, made)
+    return real / scale, made / scale
 
 
-def _mean_apart(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.linalg.norm(one[:, None] - other[None], axis=-1).mean())
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(C, D) distances."""
+    return np.asarray(np.linalg.norm(one[:, None] - other[None], axis=-1))
