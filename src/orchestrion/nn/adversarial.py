@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Critic = Callable[[Tensor], Tensor]  # (B, ...) -> (B,)
+
+_OF_CELL, _OF_PITCH, _OF_BAR = 0.3, 0.4, 0.3  # shares of the variance of cells at first
 
 NORMS = ("batch", "layer", "instance", "none")
 
@@ -65,11 +68,54 @@ def frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
+def average_of(network: nn.Module) -> nn.Module:
+    """A copy of a network that nothing is learned by, to `follow_` it."""
+    return deepcopy(network).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow_(average: nn.Module, network: nn.Module, kept: float) -> None:
+    """Keep such a share of the weights and running figures of a copy, and take the rest from the network. A generator
+    circles around what its critic asks for, and the mean of where it was draws better (Yazıcı et al. 2019)."""
+    for mine, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mine.is_floating_point():
+            mine.lerp_(theirs, 1 - kept)
+        else:
+            mine.copy_(theirs)
+
+
 def binary_neurons(odds: Tensor, stochastic: bool = False) -> Tensor:
     """Probabilities -> 0 or 1, at 0.5 or by chance; the gradient passes as if nothing had been done, straight-through
     (Bengio et al. 2013; Dong and Yang 2018)."""
     threshold = torch.rand_like(odds) if stochastic else 0.5
     return odds + ((odds > threshold).to(odds.dtype) - odds).detach()
+
+
+@torch.no_grad()
+def draw_bars_(weights: Tensor, shape: tuple[int, int, int], bars: int, deviation: float, steps: int = 1) -> None:
+    """Weights (C S P, D) of a layer whose outputs are cells (C, S, P), drawn with this deviation so that cells have in
+    common what bar they are in, and what pitch in that bar: pitches stay a while, and some bars are empty. steps: those
+    that `held` sums up behind."""
+    channels, length, pitches = shape
+    drawn = [
+        torch.randn(channels, *size, weights.shape[1], device=weights.device) * share**0.5
+        for share, size in (
+            (_OF_CELL, (bars, length // bars, pitches)),
+            (_OF_PITCH / steps, (bars, 1, pitches)),
+            (_OF_BAR / steps, (bars, 1, 1)),
+        )
+    ]
+    weights.copy_((drawn[0] + drawn[1] + drawn[2]).view(weights.shape) * deviation)
+
+
+def held(logits: Tensor, steps: int) -> Tensor:
+    """Logits of cells (B, K, S, P), each the sum of so many neighbours in time of its pitch, at the spread they had:
+    cells drawn apart make phrases of thousands of short notes, and rolls are full of long ones."""
+    if steps == 1:
+        return logits
+    lanes = logits.transpose(2, 3).flatten(0, 2).unsqueeze(1)  # (B K P, 1, S)
+    sums = F.avg_pool1d(lanes, steps, 1, steps // 2, count_include_pad=False)[..., : logits.shape[2]] * steps**0.5
+    return sums.view(*logits.shape[:2], logits.shape[3], -1).transpose(2, 3)
 
 
 def norm(kind: str, channels: int, axes: int) -> nn.Module:
