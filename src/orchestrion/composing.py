@@ -209,26 +209,35 @@ def continue_score(score: Score, bars: int, sentence: str = "", **options: Any) 
 
 
 def fill(
-    score: Score, bars: tuple[int, int], tracks: Sequence[int] = (), sentence: str = "", **options: Any
+    score: Score,
+    bars: tuple[int, int] | None = None,
+    tracks: Sequence[int] = (),
+    sentence: str = "",
+    *,
+    add: Sequence[int] = (),
+    **options: Any,
 ) -> list[Composition]:
-    """The music given with the cells of these bars (from 1, both ends included) and tracks composed anew.
+    """The music given with the cells of these bars (from 1, both ends included; None for all) and tracks composed anew.
 
-    tracks: indices into score.tracks; all that have notes where none are named. All else stays note for note.
+    tracks: indices into score.tracks; add: instruments of new tracks beside them. Where neither is named, all tracks
+    that have notes. All else stays note for note.
     """
     wish = _Wish.of(sentence, **options)
-    if "hole" not in wish.model.system.holds:
+    if not {"hole", "tracks"} & wish.model.system.holds:
         raise ComposeError(f"{wish.model.name} writes from beginning to end and cannot fill bars; the composer can")
-    given = Given.of(score)
+    given = Given.of(score).extended(0, add)
     total = len(given.cells.meters)
-    if not 1 <= bars[0] <= bars[1] <= total:
-        raise ComposeError(f"there are no bars {bars[0]}-{bars[1]}; the music has bars 1-{total}")
-    chosen = [place for place, source in enumerate(given.sources) if not tracks or source in tracks]
-    if len(chosen) < len(set(tracks)) or not chosen:
+    first, last = bars or (1, total)
+    if not 1 <= first <= last <= total:
+        raise ComposeError(f"there are no bars {first}-{last}; the music has bars 1-{total}")
+    chosen = [place for place, source in enumerate(given.sources)
+              if source is None or source in tracks or not (tracks or add)]  # fmt: skip
+    if len(chosen) < len(set(tracks)) + len(add) or not chosen:
         raise ComposeError("a track to fill has no notes; name tracks that play somewhere in the music")
     hole = np.zeros((total, len(given.cells.instruments)), bool)
-    hole[bars[0] - 1 : bars[1], chosen] = True
+    hole[first - 1 : last, chosen] = True
     names = ", ".join(instrument_name(given.cells.instruments[place]) for place in chosen)
-    return _around(wish, given, hole, f"fills bars {bars[0]}-{bars[1]} of {names}", keeps_bars=True)
+    return _around(wish, given, hole, f"fills bars {first}-{last} of {names}", keeps_bars=True)
 
 
 # ---- from wishes to a request
@@ -412,6 +421,7 @@ def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: 
         meter=meters.pop() if len(meters) == 1 else None,
         instruments=given.cells.instruments,
     )
+    wish, asked = wish.held(asked)
     digest = hashlib.sha256(given.score.dumps_midi()).hexdigest()
     pieces = []
     for index, take in enumerate(composed):

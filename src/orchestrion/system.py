@@ -143,7 +143,8 @@ class System(nn.Module, ABC):
 
     config: Any
     #: What of a request holds exactly in what the system makes: fields of Request ("bars", "tempo", "meter",
-    #: "instruments", "key", "hole"), or "seconds" where a piece lasts as long as asked, in real time.
+    #: "instruments", "key", "hole"), or "seconds" where a piece lasts as long as asked, in real time. "tracks": some of
+    #: its recipes fill holes that are tracks, played to the one given; what they cannot fill they refuse in a line.
     holds: ClassVar[frozenset[str]] = frozenset({"bars", "tempo", "meter", "instruments", "key", "hole"})
 
     sampling: ClassVar[Sampling] = Sampling()

@@ -174,9 +174,14 @@ def continue_(
 
 def fill(
     file: File,
-    bars: Annotated[Any, typer.Option(parser=_bar_range, metavar="FIRST-LAST", help="Bars to compose anew, from 1.")],
+    bars: Annotated[
+        Any, typer.Option(parser=_bar_range, metavar="FIRST-LAST", help="Bars to compose anew, from 1. Default: all.")
+    ] = None,
     sentence: Sentence = "",
     tracks: Annotated[str, typer.Option(metavar="LIST", help='Names, instruments or numbers: "bass, 3".')] = "",
+    add: Annotated[
+        Any, typer.Option(parser=_read(controls.parse_instruments), metavar="LIST", help='New tracks: "drums, bass".')
+    ] = None,
     out: Annotated[str | None, typer.Option(help="Default: FILE's name and -filled, here.")] = None,
     key: KeyOption = None,
     seed: Seed = None,
@@ -189,6 +194,8 @@ def fill(
     """Compose some bars of some tracks anew; everything else stays note for note."""
     from orchestrion.score.files import read
 
+    if not (bars or tracks or add):
+        raise typer.BadParameter("everything would be composed anew; name --bars, --tracks or new tracks to --add")
     score = read(file)
 
     def made(**options: Any) -> list[Composition]:
@@ -196,7 +203,7 @@ def fill(
         from orchestrion.given import tracks_named
 
         chosen = tracks_named(score, [name for name in tracks.split(",") if name.strip()])
-        return composing.fill(score, bars, chosen, sentence, key=key, **options)
+        return composing.fill(score, bars, chosen, sentence, add=add or (), key=key, **options)
 
     _make(made, out or f"{file.stem}-filled", formats, model, seed, count, temperature, top_p)
 
