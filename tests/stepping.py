@@ -164,13 +164,21 @@ STEPPING: dict[str, Stepping | None] = {
     "composer": ComposerStepping(),
     "attention_grid": TokenStepping(),
     "attention_rnn": TokenStepping(),
+    "bilstm_gan": None,
+    "cnn_lstm_gan": None,
+    "dcgan": None,
     "dilated_convolution": TokenStepping(),
     "lookback_rnn": TokenStepping(),
     "frame_rnn": FrameRNNStepping(),
     "luo_rnn": LuoStepping("tokens"),
     "luo_roll_rnn": LuoStepping("frames"),
+    "midi_net": None,
+    "muse_gan": None,
     "music_transformer": TokenStepping(),
+    "naive_gan": None,
     "performance_rnn": TokenStepping(),
+    "transformer_gan": None,
+    "wgan_gp_attention": None,
 }
 
 

@@ -337,7 +337,7 @@ def test_what_it_makes_is_legal_and_holds_what_was_asked(learned: System, reques
 
 
 def test_what_a_system_holds_has_a_name(learned: System) -> None:
-    assert learned.holds <= {"bars", "tempo", "meter", "instruments", "key", "hole", "seconds"}
+    assert learned.holds <= {"bars", "tempo", "meter", "instruments", "key", "hole", "seconds", "tracks"}
     assert {"bars", "seconds"} & learned.holds, "a piece has the length that was asked for"
 
 
