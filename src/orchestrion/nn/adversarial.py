@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 Critic = Callable[[Tensor], Tensor]  # (B, ...) -> (B,)
 
+_WIDE = 4.0  # what gates spread by at first, over what their layers do: about 1
 _OF_CELL, _OF_PITCH, _OF_BAR = 0.3, 0.4, 0.3  # shares of the variance of cells at first
 
 NORMS = ("batch", "layer", "instance", "none")
@@ -66,6 +67,17 @@ def frozen(network: nn.Module) -> Iterator[None]:
             layer.track_running_stats = True
         for weight in weights:
             weight.requires_grad_(True)
+
+
+class Gates(nn.Sequential):
+    """Noise (B, Z) -> (B, parts), to add to the logits of all cells of each part of a phrase, such as a track or a bar:
+    whole ones rest in music, and cells that are drawn one by one are never silent together."""
+
+    def __init__(self, noise: int, width: int, parts: int) -> None:
+        super().__init__(nn.Linear(noise, width), nn.ReLU(), nn.Linear(width, parts))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return _WIDE * super().forward(noise).float()
 
 
 def average_of(network: nn.Module) -> nn.Module:

@@ -13,7 +13,8 @@ music, and LSTMs hear single ones. `small` is narrower; its discriminator is a W
 slopes (Gulrajani et al. 2017), three steps of it to one, as the loss of a discriminator that wins teaches nothing; it
 is shown ones and zeros (`binary`), as else it knows made phrases by every grey cell; it hears a quarter note at once
 (`at_once`), and its gates let what they heard last (`remembers`), as else the middle of a phrase is forgotten where the
-LSTMs end, and what is made there is never judged.
+LSTMs end, and what is made there is never judged; the generator also draws from its noise how much each bar sounds
+(`gates`), and music is made by the mean of its weights over the last steps (`average`).
 Uses of Request: count, bars, tempo.
 
 Legend: B phrases, Z numbers of noise, K tracks, S steps of a phrase, P pitches, C channels; of the
@@ -36,9 +37,12 @@ from orchestrion.adversarial import compose_phrases, phrase_batch, phrase_figure
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import (
+    Gates,
+    average_of,
     binary_neurons,
     discriminator_loss,
     draw_bars_,
+    follow_,
     frozen,
     generator_loss,
     gradient_penalty,
@@ -48,6 +52,7 @@ from orchestrion.nn.lstm_critic import LSTMCritic
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
 
+MEASURED = 128  # phrases of a validation batch
 AT_ONCE = 256  # phrases drawn in one call
 _SLOPE = 0.2  # of leaky ReLUs below zero
 _SPARSE = -1.9  # bias of cells at first, against logits that spread by about 1: some in a hundred are on
@@ -64,7 +69,9 @@ class CNNLSTMGANConfig:
     zeros, else the odds of each cell. A batch is `discriminator_steps` times `phrases`; `generator_steps` follow. rate,
     discriminator_rate, momentum: Adam's, the last its first beta. at_once: steps of a phrase that make one of the
     LSTMs. remembers: see `set_memory_`; as long as a phrase. penalty: above 0 the discriminator is a Wasserstein critic
-    with this weight on its slopes. Raises RecipeError for numbers that make no network.
+    with this weight on its slopes. gates: the generator draws from its noise how much each bar sounds. average: the
+    share of its weights that the generator which draws keeps in a step, 0 for one and the same. Raises RecipeError for
+    numbers that make no network.
     """
 
     tracks: str = "piano"
@@ -88,10 +95,14 @@ class CNNLSTMGANConfig:
     at_once: int = 1
     remembers: bool = False
     penalty: float = 0.0
+    gates: bool = False
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.noise, *self.channels, self.lstm, *self.dense, self.discriminator_steps, self.generator_steps) < 1:
             raise RecipeError("noise, widths and steps must be at least 1")
+        if not 0 <= self.average < 1:
+            raise RecipeError(f"average {self.average} must be a share from 0 to less than 1")
         if self.phrases < 2:
             raise RecipeError("batch norm needs 2 phrases or more")
         if self.kernel % 2 == 0:
@@ -116,8 +127,8 @@ RECIPES = {
     # twelve minutes on one core
     "small": Recipe(
         CNNLSTMGANConfig(channels=(24, 12), kernel=3, lstm=64, dense=(128, 64), binary=True, phrases=24,
-                         discriminator_steps=3, generator_steps=1, rate=6e-4, discriminator_rate=1e-3, momentum=0.5,
-                         at_once=12, remembers=True, penalty=10.0),
+                         discriminator_steps=3, generator_steps=1, rate=1e-3, discriminator_rate=1e-3, momentum=0.5,
+                         at_once=12, remembers=True, penalty=10.0, gates=True, average=0.99),
         Training(steps=2000, warm_up_steps=0, decay_share=0.8, clip_norm=0.0, validate_every=100, save_every=100),
     ),
     # 100 epochs of a tenth of 102,378 phrases
@@ -139,6 +150,7 @@ class Generator(nn.Module):
         self.dense = nn.Linear(config.noise, first * (steps // 4) * (pitches // 4))
         draw_bars_(self.dense.weight, (first, steps // 4, pitches // 4), config.bars, config.noise**-0.5)
         self.picture = nn.Unflatten(1, (first, steps // 4, pitches // 4))
+        self.gates = Gates(config.noise, 64, tracks * config.bars) if config.gates else None
         self.units = nn.Sequential(
             nn.Upsample(scale_factor=2),
             _deconvolution(first, first, config.kernel, behind=1.0),
@@ -152,8 +164,11 @@ class Generator(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         picture = self.picture(self.dense(noise)).contiguous(memory_format=torch.channels_last)  # half the time on CPUs
-        logits: Tensor = self.units(picture)
-        return logits.contiguous()
+        logits: Tensor = self.units(picture).contiguous()
+        if self.gates is not None:
+            by_bar = self.gates(noise).view(*logits.shape[:2], -1, 1)  # (B, K, bars, 1)
+            logits = logits + by_bar.repeat_interleave(logits.shape[2] // by_bar.shape[2], dim=2)
+        return logits
 
 
 class CNNLSTMGAN(System):
@@ -165,13 +180,14 @@ class CNNLSTMGAN(System):
         self.config = config
         tracks, steps, pitches = config.grid.shape
         self.generator = Generator(config)
+        self.averaged = average_of(self.generator) if config.average else None
         self.discriminator = LSTMCritic(tracks * config.at_once * pitches, config.lstm, config.dense,
                                         at_once=config.at_once,
                                         memory=steps // config.at_once if config.remembers else 0)  # fmt: skip
 
     def forward(self, noise: Tensor) -> Tensor:
-        """(B, Z) -> (B, K, S, P), the odds of each cell to be on."""
-        return torch.sigmoid(self.generator(noise).float())
+        """(B, Z) -> (B, K, S, P), the odds of each cell to be on, of music that is made."""
+        return torch.sigmoid((self.averaged or self.generator)(noise).float())
 
     # ---- learning
 
@@ -186,7 +202,7 @@ class CNNLSTMGAN(System):
     def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
         """phrases (B, K, S, P) bool, and noise (B, Z) to measure as many made ones by."""
         config = self.config
-        count = config.phrases * config.discriminator_steps
+        count = config.phrases * config.discriminator_steps if split == "train" else MEASURED
         noise = torch.from_numpy(rng.standard_normal((count, config.noise), dtype=np.float32))
         return {**phrase_batch(corpus, split, rng, config.grid, count, Selection(notes=config.notes)), "noise": noise}
 
@@ -206,6 +222,8 @@ class CNNLSTMGAN(System):
             with frozen(self.discriminator):
                 marks = self.discriminator(self._heard(made))
             yield "generator", -marks.mean() if config.penalty else generator_loss(marks)
+            if self.averaged is not None:
+                follow_(self.averaged, self.generator, config.average)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         odds, real = self(batch["noise"]), batch["phrases"]
@@ -220,7 +238,8 @@ class CNNLSTMGAN(System):
     def _shown(self) -> Tensor:
         """(B, K, S, P), phrases made anew as the discriminator sees them."""
         config = self.config
-        odds = self(torch.randn(config.phrases, config.noise, device=self.generator.dense.weight.device))
+        noise = torch.randn(config.phrases, config.noise, device=self.generator.dense.weight.device)
+        odds = torch.sigmoid(self.generator(noise).float())
         return binary_neurons(odds) if config.binary else odds
 
     def _heard(self, phrases: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ of the critic leave 2 of the 64 steps, which the linear layer has to read; SAGAN
 and keys two; tracks are not "predicted independently", as one layer reads all of them off the same channels.
 Not printed, and chosen: 128 numbers of noise, weight 10 and five critic steps (Gulrajani et al. 2017), batches of 64,
 an epoch as all phrases that do not overlap of 831 songs.
+`small-gates` adds what the paper lacks: the generator draws from its noise how much each track plays in the phrase, is
+twice as wide, and music is made by the mean of its weights over the last steps.
 Differs: at first the generator's cells are rarely on, as those of music are. Batch norm in a critic couples phrases,
 which the penalty on each by itself does not allow for: `critic_norm` is "batch", as printed, "layer", "instance"
 (where 8 places or more are left) or "none".
@@ -34,7 +36,7 @@ from torch.optim import Adam, Optimizer
 
 from orchestrion.adversarial import compose_phrases, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import NORMS, average_of, follow_, frozen, norm, wasserstein_loss
+from orchestrion.nn.adversarial import NORMS, Gates, average_of, follow_, frozen, norm, wasserstein_loss
 from orchestrion.nn.self_attention import SelfAttention
 from orchestrion.representations.phrases import TRACK_SETS, PhraseGrid
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
@@ -43,7 +45,6 @@ STEPS, PITCHES = 64, 72
 AT_ONCE = 256  # phrases drawn in one call
 _FEW = 8  # places: of fewer each one's own norm is hardly more than a sign, and its slope has no bounds
 MEASURED = 256  # phrases of a validation batch: what tracks seldom do is not measured by fewer
-_WIDE = 4.0  # how much wider than one of weights' making gates spread at first
 _RARE = -3.0  # logit of an untrained generator's cells, with a spread of 1
 
 
@@ -221,17 +222,14 @@ class Generator(nn.Module):
         self.last = nn.ConvTranspose2d(width, tracks, (2, PITCHES), stride=2)
         nn.init.normal_(self.last.weight, std=(2 / width) ** 0.5)
         nn.init.constant_(cast(Tensor, self.last.bias), _RARE)
-        self.gates = None
-        if config.gates:
-            self.gates = nn.Sequential(nn.Linear(config.noise, width), nn.ReLU(), nn.Linear(width, tracks))
+        self.gates = Gates(config.noise, width, tracks) if config.gates else None
 
     def forward(self, noise: Tensor) -> Tensor:
         steps = self.layers(noise.unsqueeze(2)).mT
         bias = cast(Tensor, self.last.bias).repeat_interleave(2 * PITCHES)
         logits = F.linear(steps, self.last.weight.flatten(1).mT, bias).float()
         if self.gates is not None:
-            gates = _WIDE * self.gates(noise).float()
-            logits = logits + gates.repeat_interleave(2 * PITCHES, dim=1).unsqueeze(1)
+            logits = logits + self.gates(noise).repeat_interleave(2 * PITCHES, dim=1).unsqueeze(1)
         return torch.sigmoid(logits)
 
 
