@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 Critic = Callable[[Tensor], Tensor]  # (B, ...) -> (B,)
 
-_WIDE = 4.0  # what gates spread by at first, over what their layers do: about 1
+_OPEN, _WIDE = 3.0, 3.0  # of gates at first: where their middle is, and how far they spread
 _OF_CELL, _OF_PITCH, _OF_BAR = 0.3, 0.4, 0.3  # shares of the variance of cells at first
 
 NORMS = ("batch", "layer", "instance", "none")
@@ -69,15 +69,20 @@ def frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-class Gates(nn.Sequential):
-    """Noise (B, Z) -> (B, parts), to add to the logits of all cells of each part of a phrase, such as a track or a bar:
-    whole ones rest in music, and cells that are drawn one by one are never silent together."""
+class Gates(nn.Module):
+    """Noise (B, Z) -> (B, parts) below 0, to add to the logits of all cells of each part of a phrase, such as a track
+    or a bar: whole ones rest in music, and cells that are drawn one by one are never silent together. At first most
+    gates are open and some in a hundred shut."""
 
     def __init__(self, noise: int, width: int, parts: int) -> None:
-        super().__init__(nn.Linear(noise, width), nn.ReLU(), nn.Linear(width, parts))
+        super().__init__()
+        self.inward, self.outward = nn.Linear(noise, width), nn.Linear(width, parts)
+        for layer, inputs in ((self.inward, noise), (self.outward, width)):
+            nn.init.normal_(layer.weight, std=(2 / inputs) ** 0.5)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, noise: Tensor) -> Tensor:
-        return _WIDE * super().forward(noise).float()
+        return -F.softplus(-(_OPEN + _WIDE * self.outward(F.relu(self.inward(noise))).float()))
 
 
 def average_of(network: nn.Module) -> nn.Module:

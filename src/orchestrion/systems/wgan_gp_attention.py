@@ -108,7 +108,8 @@ RECIPES = {
     "small": Recipe(_SMALL, _SMALL_TRAINING),
     "small-layer": Recipe(replace(_SMALL, critic_norm="layer"), _SMALL_TRAINING),
     "small-gates": Recipe(
-        replace(_SMALL, critic_norm="layer", width=128, gates=True, average=0.99, threshold=0.5), _SMALL_TRAINING
+        replace(_SMALL, critic_norm="layer", width=128, gates=True, average=0.99, threshold=0.5),
+        replace(_SMALL_TRAINING, steps=4500, fall_every=1500),
     ),
     "small-instance": Recipe(replace(_SMALL, critic_norm="instance"), _SMALL_TRAINING),
     "small-none": Recipe(replace(_SMALL, critic_norm="none"), _SMALL_TRAINING),
