@@ -181,16 +181,23 @@ class MidiNet(System):
         if config.transposes:
             moved = (np.arange(config.pitches) - rng.integers(-6, 6, (len(phrases), 1))) % config.pitches
             phrases = np.take_along_axis(phrases, moved[:, None, None], axis=3)
-        parted = phrases.reshape(*phrases.shape[:2], 2, config.steps, config.pitches)
-        cells = parted[:, self._pitched].sum(axis=(1, 3), dtype=np.int64)  # (B, 2, P)
-        lines = np.any(parted[:, self._melodic], axis=1)
-        if config.melody:
-            lines = highest(folded(lines, config.lowest) if config.folds else lines)
+        parted = phrases[:, self._pitched].reshape(len(phrases), -1, 2, config.steps, config.pitches)
+        cells = parted.sum(axis=(1, 3), dtype=np.int64)  # (B, 2, P)
+        lines = self.as_learned(phrases)[:, self.track].reshape(len(phrases), 2, config.steps, config.pitches)
         return {
             "pairs": torch.from_numpy(lines),
             "chords": torch.from_numpy(chords_of(cells, config.lowest)),
             "first": torch.from_numpy(rng.random(len(phrases)) < _FIRST_SHARE),
         }
+
+    def as_learned(self, phrases: np.ndarray) -> np.ndarray:
+        """Phrases (B, K, S, P) bool -> the same with what is learned of them alone, on the piano."""
+        lines = np.any(phrases[:, self._melodic], axis=1)
+        if self.config.melody:
+            lines = highest(folded(lines, self.config.lowest) if self.config.folds else lines)
+        learned = np.zeros_like(phrases)
+        learned[:, self.track] = lines
+        return learned
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         config, first = self.config, batch["first"]
