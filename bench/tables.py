@@ -23,7 +23,11 @@ WEIGHTS = BENCH.parent / "src" / "orchestrion" / "weights"
 #: What the model card of each of the bundled weights tells of.
 CARDS = {"composer": ("composer_likelihood", "music"), "music_transformer": ("maestro",)}
 #: Results that have a page of their own: prose with tables between markers.
-PAGES = {"published_rows": BENCH.parent / "docs" / "published-tables.md"}
+PAGES = {
+    "published_rows": BENCH.parent / "docs" / "published-tables.md",
+    "phrase_systems": BENCH.parent / "docs" / "adversarial.md",
+    "systems": BENCH.parent / "docs" / "systems.md",
+}
 OPENING, CLOSING = "<!-- figures -->", "<!-- /figures -->"
 HEAD = """# Results
 
