@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import (
     NORMS,
+    Gates,
+    average_of,
     binary_neurons,
     discriminator_loss,
+    follow_,
     generator_loss,
     gradient_penalty,
     norm,
     wasserstein_loss,
 )
+from orchestrion.registry import recipe, system_class
 
 
 def test_the_penalty_of_a_linear_critic_is_its_slope_alone() -> None:
@@ -71,3 +81,55 @@ def test_only_batch_norm_couples_phrases(kind: str, axes: int) -> None:
     other[1:] += torch.randn_like(other[1:])
     coupled = not torch.allclose(layer(phrases)[0], layer(other)[0])
     assert coupled == (kind == "batch")
+
+
+def test_the_mean_of_weights_follows_and_learns_nothing() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    average = average_of(network)
+    assert not any(weight.requires_grad for weight in average.parameters())
+    before = {name: value.clone() for name, value in average.state_dict().items()}
+    with torch.no_grad():
+        network[0].weight.add_(8.0)
+    network(torch.randn(16, 3) + 5)
+    follow_(average, network, 0.75)
+    after, learned = average.state_dict(), network.state_dict()
+    assert torch.equal(after["0.weight"], before["0.weight"] + 2)
+    torch.testing.assert_close(after["1.running_mean"], 0.25 * learned["1.running_mean"])
+    assert after["1.num_batches_tracked"] == 1
+
+
+def test_gates_shut_and_never_open_further() -> None:
+    torch.manual_seed(0)
+    gates = Gates(100, 64, 5)
+    shut = gates(torch.randn(4000, 100))
+    assert shut.shape == (4000, 5)
+    assert shut.max() < 0
+    assert 0.5 < (shut > -1).float().mean() < 0.95, "most are open"
+    assert 0.01 < (shut < -4).float().mean() < 0.2, "some are shut"
+    shut.sum().backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in gates.parameters())
+
+
+@pytest.mark.parametrize("name", ["cnn_lstm_gan", "muse_gan", "wgan_gp_attention"])
+def test_music_is_made_by_the_mean_of_weights(name: str, corpus: Corpus) -> None:
+    torch.manual_seed(0)
+    system: Any = system_class(name)(replace(recipe(name, "tiny").config, average=0.5, phrases=4))
+    optimizers = system.optimizers()
+    owned = {id(weight) for one in optimizers.values() for group in one.param_groups for weight in group["params"]}
+    assert not owned & {id(weight) for weight in system.averaged.parameters()}
+    began = [weight.clone() for weight in system.generator.parameters()]
+    for which, loss in system.losses(system.batch(corpus, "train", np.random.default_rng(0))):
+        optimizers[which].zero_grad()
+        loss.backward()
+        optimizers[which].step()
+    for mean, first, last in zip(system.averaged.parameters(), began, system.generator.parameters(), strict=True):
+        torch.testing.assert_close(mean, (first + last) / 2)
+    batch = system.eval().batch(corpus, "train", np.random.default_rng(1))
+    with torch.no_grad():
+        torch.manual_seed(1)
+        measured = system.measure(batch)
+        for weight in system.generator.parameters():
+            weight.zero_()
+        torch.manual_seed(1)
+        again = system.measure(batch)
+    assert measured == again, "the generator that learns makes nothing"

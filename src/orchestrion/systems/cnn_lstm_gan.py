@@ -13,8 +13,9 @@ music, and LSTMs hear single ones. `small` is narrower; its discriminator is a W
 slopes (Gulrajani et al. 2017), three steps of it to one, as the loss of a discriminator that wins teaches nothing; it
 is shown ones and zeros (`binary`), as else it knows made phrases by every grey cell; it hears a quarter note at once
 (`at_once`), and its gates let what they heard last (`remembers`), as else the middle of a phrase is forgotten where the
-LSTMs end, and what is made there is never judged; the generator also draws from its noise how much each bar sounds
-(`gates`), and music is made by the mean of its weights over the last steps (`average`).
+LSTMs end, and what is made there is never judged; the generator also sums what it says of cells over a sixteenth note
+(`held`), as else notes are dust of one step, draws from its noise how much each bar sounds (`gates`), and music is made
+by the mean of its weights over the last steps (`average`).
 Uses of Request: count, bars, tempo.
 
 Legend: B phrases, Z numbers of noise, K tracks, S steps of a phrase, P pitches, C channels; of the
@@ -46,6 +47,7 @@ from orchestrion.nn.adversarial import (
     frozen,
     generator_loss,
     gradient_penalty,
+    held,
     wasserstein_loss,
 )
 from orchestrion.nn.lstm_critic import LSTMCritic
@@ -69,9 +71,9 @@ class CNNLSTMGANConfig:
     zeros, else the odds of each cell. A batch is `discriminator_steps` times `phrases`; `generator_steps` follow. rate,
     discriminator_rate, momentum: Adam's, the last its first beta. at_once: steps of a phrase that make one of the
     LSTMs. remembers: see `set_memory_`; as long as a phrase. penalty: above 0 the discriminator is a Wasserstein critic
-    with this weight on its slopes. gates: the generator draws from its noise how much each bar sounds. average: the
-    share of its weights that the generator which draws keeps in a step, 0 for one and the same. Raises RecipeError for
-    numbers that make no network.
+    with this weight on its slopes. held: each logit is the sum of so many neighbours in time. gates: the generator
+    draws from its noise how much each bar sounds. average: the share of its weights that the generator which draws keeps in a
+    step, 0 for one and the same. Raises RecipeError for numbers that make no network.
     """
 
     tracks: str = "piano"
@@ -95,6 +97,7 @@ class CNNLSTMGANConfig:
     at_once: int = 1
     remembers: bool = False
     penalty: float = 0.0
+    held: int = 1
     gates: bool = False
     average: float = 0.0
 
@@ -127,8 +130,8 @@ RECIPES = {
     # twelve minutes on one core
     "small": Recipe(
         CNNLSTMGANConfig(channels=(24, 12), kernel=3, lstm=64, dense=(128, 64), binary=True, phrases=24,
-                         discriminator_steps=3, generator_steps=1, rate=1e-3, discriminator_rate=1e-3, momentum=0.5,
-                         at_once=12, remembers=True, penalty=10.0, gates=True, average=0.99),
+                         discriminator_steps=3, generator_steps=1, rate=7e-4, discriminator_rate=1e-3, momentum=0.5,
+                         at_once=12, remembers=True, penalty=10.0, held=3, gates=True, average=0.99),
         Training(steps=2000, warm_up_steps=0, decay_share=0.8, clip_norm=0.0, validate_every=100, save_every=100),
     ),
     # 100 epochs of a tenth of 102,378 phrases
@@ -150,6 +153,7 @@ class Generator(nn.Module):
         self.dense = nn.Linear(config.noise, first * (steps // 4) * (pitches // 4))
         draw_bars_(self.dense.weight, (first, steps // 4, pitches // 4), config.bars, config.noise**-0.5)
         self.picture = nn.Unflatten(1, (first, steps // 4, pitches // 4))
+        self.held = config.held
         self.gates = Gates(config.noise, 64, tracks * config.bars) if config.gates else None
         self.units = nn.Sequential(
             nn.Upsample(scale_factor=2),
@@ -159,12 +163,12 @@ class Generator(nn.Module):
             nn.Upsample(scale_factor=2),
             _deconvolution(first, second, config.kernel, behind=_SLOPE),
             nn.LeakyReLU(_SLOPE),
-            _deconvolution(second, tracks, config.kernel, behind=_SLOPE, bias=_SPARSE),
+            _deconvolution(second, tracks, config.kernel, behind=_SLOPE, bias=_SPARSE * config.held**-0.5),
         )
 
     def forward(self, noise: Tensor) -> Tensor:
         picture = self.picture(self.dense(noise)).contiguous(memory_format=torch.channels_last)  # half the time on CPUs
-        logits: Tensor = self.units(picture).contiguous()
+        logits = held(self.units(picture).contiguous(), self.held)
         if self.gates is not None:
             by_bar = self.gates(noise).view(*logits.shape[:2], -1, 1)  # (B, K, bars, 1)
             logits = logits + by_bar.repeat_interleave(logits.shape[2] // by_bar.shape[2], dim=2)
