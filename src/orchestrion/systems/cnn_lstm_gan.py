@@ -72,8 +72,8 @@ class CNNLSTMGANConfig:
     discriminator_rate, momentum: Adam's, the last its first beta. at_once: steps of a phrase that make one of the
     LSTMs. remembers: see `set_memory_`; as long as a phrase. penalty: above 0 the discriminator is a Wasserstein critic
     with this weight on its slopes. held: each logit is the sum of so many neighbours in time. gates: the generator
-    draws from its noise how much each bar sounds. average: the share of its weights that the generator which draws keeps in a
-    step, 0 for one and the same. Raises RecipeError for numbers that make no network.
+    draws from its noise how much each bar sounds. average: the share of its weights that the generator which draws
+    keeps in a step, 0 for one and the same. Raises RecipeError for numbers that make no network.
     """
 
     tracks: str = "piano"
