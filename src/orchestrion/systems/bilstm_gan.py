@@ -128,7 +128,7 @@ RECIPES = {
         BiLSTMGANConfig(noise=50, lstm=64, dropout=0.0, dense=384, marks=(128, 64), binary=True, phrases=32,
                         pretraining=0, discriminator_steps=3, generator_steps=1, optimizer="adam", rate=3e-4,
                         discriminator_rate=1e-3, at_once=12, remembers=True, penalty=10.0, held=12),
-        Training(steps=2000, warm_up_steps=0, decay_share=0.8, clip_norm=0.0, validate_every=100, save_every=100),
+        Training(steps=1200, warm_up_steps=0, decay_share=0.8, clip_norm=0.0, validate_every=100, save_every=100),
     ),
     # the same sizes, learning as the paper says: it does not converge; four minutes on one core
     "small-sgd": Recipe(
