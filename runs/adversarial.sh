@@ -26,12 +26,13 @@ learn() { # SYSTEM RECIPE CORPUS SEEDS
   done
 }
 
-fine=$recipe
-[ "$recipe" = small ] && fine=small-fine
+fine=$recipe gates=$recipe-layer
+[ "$recipe" = small ] && fine=small-fine gates=small-gates
 for system in cnn_lstm_gan bilstm_gan naive_gan; do learn "$system" "$recipe" "$band" "$seeds"; done
 learn muse_gan "$fine" "$band" "$seeds"
-learn wgan_gp_attention "$recipe-layer" "$rock" "$seeds"
+learn wgan_gp_attention "$gates" "$rock" "$seeds"
 learn wgan_gp_attention "$recipe" "$rock" 0
+learn wgan_gp_attention "$recipe-layer" "$rock" 0
 learn dcgan "$recipe" "$rock" 0
 learn dcgan "$recipe-hybrid" "$rock" 0
 learn midi_net "$recipe" "$band" 0
@@ -45,7 +46,7 @@ if [ "$recipe" = small ]; then
   learn bilstm_gan small-sgd "$band" 0
 fi
 "$python" "$root/bench/phrase_systems.py" --runs "$out" --corpus "$band" "$rock" "$maestro"
-"$python" "$root/bench/adversarial_pictures.py" --wgan "$out/wgan_gp_attention-$recipe-layer-0" \
+"$python" "$root/bench/adversarial_pictures.py" --wgan "$out/wgan_gp_attention-$gates-0" \
   --plain "$out/dcgan-$recipe-0" --corpus "$rock"
 "$python" "$root/bench/phrase_speed.py" "$band"
 "$python" "$root/bench/tables.py"
