@@ -22,6 +22,7 @@ from record import record
 from rich.progress import Progress
 from song_readings import CODE, DEFINITION, MEASURES, notes_at_once
 
+from orchestrion.errors import UserError
 from orchestrion.metrics.families import FAMILIES, PAIRS, PITCHED, fine_grid
 from orchestrion.metrics.harmony import chroma
 from orchestrion.metrics.phrases import coverage, energy_distance, phrase_features, relative_spread
@@ -130,15 +131,20 @@ class Bench:
             self.recipes.setdefault(run.name, []).append(run)
         self.real: dict[str, Heap] = {}
         self.made: dict[str, Heap] = {}
+        self.failed: dict[str, str] = {}
         task = progress.add_task("runs", total=len(runs))
         for name, group in self.recipes.items():
             heaps = []
             for run in group:
                 if data_name(run) not in self.real:
                     self.real[data_name(run)] = self.held_out(run)
-                heaps.append(self.heap(run, phrases))
+                try:
+                    heaps.append(self.heap(run, phrases))
+                except UserError as error:  # nothing that it draws is music
+                    self.failed[name] = str(error).partition(";")[0]
                 progress.advance(task)
-            self.made[name] = joined(heaps)
+            if heaps:
+                self.made[name] = joined(heaps)
 
     def heap(self, run: Run, phrases: int) -> Heap:
         rolls, rejected = made_rolls(run, phrases, self.seed)
@@ -152,7 +158,7 @@ class Bench:
         return self.real[data_name(self.recipes[name][0])]
 
     def named(self, keep: Callable[[Run], bool]) -> list[str]:
-        return [name for name, group in self.recipes.items() if keep(group[0])]
+        return [name for name in self.made if keep(self.recipes[name][0])]
 
     def rng(self, *words: str) -> np.random.Generator:
         return np.random.default_rng((self.seed, *" ".join(words).encode()))
@@ -308,6 +314,11 @@ def mode_table(bench: Bench) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def is_given(run: Run) -> bool:
+    """Whether it plays to a track that is given, and draws nothing by itself."""
+    return bool(getattr(run.system.config, "condition", ""))
+
+
 def with_data(bench: Bench, names: Sequence[str], told: Callable[[str, Heap], Row]) -> list[Row]:
     """Rows of the systems, each kind of data above its own."""
     rows = []
@@ -337,7 +348,8 @@ def trained_table(bench: Bench) -> dict[str, Any]:
     rows = []
     for name, group in bench.recipes.items():
         run, rows_of = group[0], history(group[0])
-        said = sorted({line for row in rows_of for line in row.get("remarks", ())})
+        said = sorted({line.partition(":")[0] for row in rows_of for line in row.get("remarks", ())})
+        said += [bench.failed[name]] if name in bench.failed else []
         rows.append([label_of(bench, name), run.corpus.path.name, run.parameters, run.steps, run.best,
                      "; ".join(said) or "nothing"])  # fmt: skip
     return {
@@ -354,7 +366,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder for the result, by default bench/results")
     options = parser.parse_args(argv)
-    runs = [run for run in open_runs(options.runs, options.corpus) if run.model.has_bars]
+    runs = [run for run in open_runs(options.runs, options.corpus) if run.model.has_bars and not is_given(run)]
     with Progress() as progress:
         bench = Bench(runs, options.phrases, options.seed, progress)
     made = (trained_table, piano_table, band_table, tonal_table, rate_table, threshold_table, mode_table)
