@@ -91,7 +91,8 @@ def real_rolls(run: Run, count: int, rng: np.random.Generator, split: str = "tes
     rolls = np.stack([table.phrase(int(index)) for index in chosen])
     as_learned = getattr(run.system, "as_learned", None)  # of a system that learns from a part of what sounds
     rolls = rolls if as_learned is None else np.asarray(as_learned(rolls))
-    return rolls, [table.origin(int(index))[0] for index in chosen]
+    sounds = np.any(rolls, axis=(1, 2, 3))  # a part of it may be silent, which nothing that is made is
+    return rolls[sounds], [table.origin(int(index))[0] for index in chosen[sounds]]
 
 
 def made_rolls(run: Run, count: int, seed: int) -> tuple[np.ndarray, int]:
