@@ -78,7 +78,7 @@ def draw_thresholds(run: Run, path: Path, seed: int) -> None:
         raise SystemExit(f"{run.folder} is no wgan_gp_attention")
     noise = np.random.default_rng(seed).standard_normal((1, system.config.noise), dtype=np.float32)
     with torch.inference_mode():
-        odds = phrases_of(system.generator(torch.from_numpy(noise)), system.grid.shape[0])[0].numpy()
+        odds = phrases_of(system.drawing(torch.from_numpy(noise)), system.grid.shape[0])[0].numpy()
     real = real_rolls(run, 1, np.random.default_rng(seed))[0][0]
     shown = [("held out", real.any(0).astype(float)), ("raw, loudest track", odds.max(0))]
     shown += [(f"above {threshold}", (odds > threshold).any(0).astype(float)) for threshold in THRESHOLDS]
