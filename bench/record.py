@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -91,8 +92,8 @@ def _version(package: str) -> str | None:
 
 
 def _last_name(word: str) -> str:
-    option, equals, value = word.rpartition("=")
-    return option + equals + Path(value).name if Path(value).is_absolute() else word
+    parts = re.split("([=@])", word)  # such as --run=FOLDER or NAME=RUN@CORPUS
+    return "".join(Path(part).name if Path(part).is_absolute() else part for part in parts)
 
 
 def _finite(value: Any) -> Any:

@@ -163,3 +163,10 @@ def test_tables_of_a_result(tmp_path: Path) -> None:
     assert "| deep: n | 2 |" in page
     assert "One thread." in page
     assert "no seed" in page
+
+
+def test_a_record_keeps_no_folder_of_the_machine(tmp_path: Path) -> None:
+    command = "python bench/systems.py --run naive/small=/a/runs/naive-0@/b/band --work=/c/work /d/file.json --n 3"
+    path = record("told", {"x": 1}, command=command, seed=0, data="none", folder=tmp_path)
+    told = json.loads(path.read_text())["command"]
+    assert told == "python bench/systems.py --run naive/small=naive-0@band --work=work file.json --n 3"
