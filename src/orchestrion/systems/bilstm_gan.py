@@ -279,6 +279,7 @@ class BiLSTMGAN(System):
 
     @torch.inference_mode()
     def generate(self, request: Request, rng: np.random.Generator) -> list[Score]:
+        self.eval()
         return compose_phrases(self._drawn, self.config.grid, request, rng)
 
     def _drawn(self, rngs: Sequence[np.random.Generator]) -> np.ndarray:
