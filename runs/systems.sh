@@ -9,7 +9,7 @@
 # What lies in OUT already is not made again. About half an hour of one core.
 set -euo pipefail
 if [ $# -lt 9 ]; then
-  sed -n '5p' "$0" >&2
+  sed -n '4p' "$0" >&2
   exit 2
 fi
 python=${PYTHON:-python}

@@ -107,6 +107,11 @@ def accepted_phrases(
                        " checkpoint or seed")  # fmt: skip
 
 
+def normal_noise(rngs: Sequence[np.random.Generator], *shape: int) -> Tensor:
+    """(B, *shape) float32, what each phrase is made of from a stream of its own."""
+    return torch.from_numpy(np.stack([rng.standard_normal(shape, np.float32) for rng in rngs]))
+
+
 def check_phrases(request: Request) -> None:
     """Raises RequestError for what no system can make that draws whole phrases."""
     if request.given is not None or request.primer is not None:

@@ -45,6 +45,11 @@ class LSTMCritic(nn.Module):
         return marks.float()
 
 
+def heard(phrases: Tensor, at_once: int) -> Tensor:
+    """(B, K, S, P) -> (B, T, I), so many steps of a phrase make one of the LSTMs."""
+    return phrases.transpose(1, 2).flatten(2).unflatten(1, (-1, at_once)).flatten(2)
+
+
 def ends(lstm: nn.LSTM, x: Tensor) -> Tensor:
     """(B, T, I) -> (B, 2 D), what both directions of a bi-LSTM end with."""
     _, (last, _) = lstm(x)

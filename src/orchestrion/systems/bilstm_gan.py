@@ -40,7 +40,7 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
-from orchestrion.adversarial import compose_phrases, phrase_batch, phrase_figures, said_of
+from orchestrion.adversarial import compose_phrases, normal_noise, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import (
@@ -53,7 +53,7 @@ from orchestrion.nn.adversarial import (
     held,
     wasserstein_loss,
 )
-from orchestrion.nn.lstm_critic import LSTMCritic, ends, set_memory_
+from orchestrion.nn.lstm_critic import LSTMCritic, ends, heard, set_memory_
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
 
@@ -236,10 +236,10 @@ class BiLSTMGAN(System):
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         odds, real = self(batch["noise"]), batch["phrases"]
-        heard = odds > 0.5
-        seen = heard.float() if self.config.binary else odds
+        sounding = odds > 0.5
+        seen = sounding.float() if self.config.binary else odds
         gap = self._marks(real.float()).mean() - self._marks(seen).mean()
-        return {**phrase_figures(real, heard, self.config.bars), "critic_gap": (float(gap), 1.0)}
+        return {**phrase_figures(real, sounding, self.config.bars), "critic_gap": (float(gap), 1.0)}
 
     def remarks(self, figures: Mapping[str, float]) -> list[str]:
         return said_of(figures)
@@ -256,15 +256,11 @@ class BiLSTMGAN(System):
 
     def _marks(self, phrases: Tensor) -> Tensor:
         """(B, K, S, P) -> (B,)"""
-        marks: Tensor = self.discriminator(self._heard(phrases))
+        marks: Tensor = self.discriminator(heard(phrases, self.config.at_once))
         return marks
 
     def _marks_by_cells(self, phrases: Tensor) -> Tensor:
-        return self.discriminator.by_cells(self._heard(phrases))
-
-    def _heard(self, phrases: Tensor) -> Tensor:
-        """(B, K, S, P) -> (B, T, I), `at_once` steps make one of the discriminator."""
-        return phrases.transpose(1, 2).flatten(2).unflatten(1, (-1, self.config.at_once)).flatten(2)
+        return self.discriminator.by_cells(heard(phrases, self.config.at_once))
 
     def _autoencoded(self, phrases: Tensor) -> Tensor:
         """(B, K, S, P) -> nats a cell that a phrase costs when it is told in noise: the bound of an autoencoder."""
@@ -284,8 +280,8 @@ class BiLSTMGAN(System):
 
     def _drawn(self, rngs: Sequence[np.random.Generator]) -> np.ndarray:
         """(B, K, S, P) bool, one phrase from each stream."""
-        noise = np.stack([rng.standard_normal(self.config.noise, dtype=np.float32) for rng in rngs])
-        odds = self(torch.from_numpy(noise).to(self.pretrained.device)).cpu().numpy()
+        noise = normal_noise(rngs, self.config.noise)
+        odds = self(noise.to(self.pretrained.device)).cpu().numpy()
         return np.asarray(odds > 0.5)
 
 

@@ -35,7 +35,7 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from orchestrion.adversarial import compose_phrases, phrase_batch, phrase_figures, said_of
+from orchestrion.adversarial import compose_phrases, normal_noise, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import (
@@ -51,7 +51,7 @@ from orchestrion.nn.adversarial import (
     held,
     wasserstein_loss,
 )
-from orchestrion.nn.lstm_critic import LSTMCritic
+from orchestrion.nn.lstm_critic import LSTMCritic, heard
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
 
@@ -221,7 +221,7 @@ class CNNLSTMGAN(System):
         for real in batch["phrases"].float().split(config.phrases):
             with torch.no_grad():
                 made = self._shown()
-            of_real, of_made = self.discriminator(self._heard(torch.cat([real, made]))).chunk(2)
+            of_real, of_made = self._marks(torch.cat([real, made])).chunk(2)
             if config.penalty:
                 slopes = gradient_penalty(self._marks_by_cells, real, made, config.penalty)
                 yield "discriminator", wasserstein_loss(of_real, of_made) + slopes
@@ -230,17 +230,17 @@ class CNNLSTMGAN(System):
         for _ in range(config.generator_steps):
             made = self._shown()
             with frozen(self.discriminator):
-                marks = self.discriminator(self._heard(made))
+                marks = self._marks(made)
             yield "generator", -marks.mean() if config.penalty else generator_loss(marks)
             if self.averaged is not None:
                 follow_(self.averaged, self.generator, config.average)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         odds, real = self(batch["noise"]), batch["phrases"]
-        heard = odds > self.config.threshold
+        sounding = odds > self.config.threshold
         seen = (odds > 0.5).float() if self.config.binary else odds
-        gap = self.discriminator(self._heard(real.float())).mean() - self.discriminator(self._heard(seen)).mean()
-        return {**phrase_figures(real, heard, self.config.bars), "critic_gap": (float(gap), 1.0)}
+        gap = self._marks(real.float()).mean() - self._marks(seen).mean()
+        return {**phrase_figures(real, sounding, self.config.bars), "critic_gap": (float(gap), 1.0)}
 
     def remarks(self, figures: Mapping[str, float]) -> list[str]:
         return said_of(figures)
@@ -252,12 +252,13 @@ class CNNLSTMGAN(System):
         odds = torch.sigmoid(self.generator(noise).float())
         return binary_neurons(odds) if config.binary else odds
 
-    def _heard(self, phrases: Tensor) -> Tensor:
-        """(B, K, S, P) -> (B, T, I), `at_once` steps make one of the discriminator."""
-        return phrases.transpose(1, 2).flatten(2).unflatten(1, (-1, self.config.at_once)).flatten(2)
+    def _marks(self, phrases: Tensor) -> Tensor:
+        """(B, K, S, P) -> (B,)"""
+        marks: Tensor = self.discriminator(heard(phrases, self.config.at_once))
+        return marks
 
     def _marks_by_cells(self, phrases: Tensor) -> Tensor:
-        return self.discriminator.by_cells(self._heard(phrases))
+        return self.discriminator.by_cells(heard(phrases, self.config.at_once))
 
     # ---- making music
 
@@ -270,8 +271,8 @@ class CNNLSTMGAN(System):
         """(B, K, S, P) bool, one phrase from each stream."""
         if len(rngs) > AT_ONCE:
             return np.concatenate([self._drawn(rngs[:AT_ONCE]), self._drawn(rngs[AT_ONCE:])])
-        noise = np.stack([rng.standard_normal(self.config.noise, dtype=np.float32) for rng in rngs])
-        odds = self(torch.from_numpy(noise).to(self.generator.dense.weight.device)).cpu().numpy()
+        noise = normal_noise(rngs, self.config.noise)
+        odds = self(noise.to(self.generator.dense.weight.device)).cpu().numpy()
         return np.asarray(odds > self.config.threshold)
 
 

@@ -37,7 +37,7 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from orchestrion.adversarial import check_phrases, compose_phrases, phrase_figures, said_of
+from orchestrion.adversarial import check_phrases, compose_phrases, normal_noise, phrase_figures, said_of
 from orchestrion.corpus.phrases import phrase_table
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import discriminator_loss, frozen, generator_loss
@@ -268,11 +268,11 @@ class MidiNet(System):
         return compose_phrases(lambda rngs: self._draw(rngs, segments), grid, request, rng)
 
     def _draw(self, rngs: Sequence[np.random.Generator], segments: int) -> np.ndarray:
-        noise = np.stack([rng.standard_normal((segments, self.config.noise), np.float32) for rng in rngs])
+        noise = normal_noise(rngs, segments, self.config.noise)
         uniforms = np.stack([rng.random(segments) for rng in rngs])
         chords = torch.from_numpy(self.progressions(uniforms))
         device = self.followed.device
-        lines = self.chain(torch.from_numpy(noise).to(device), chords.to(device)).flatten(1, 2).cpu().numpy()
+        lines = self.chain(noise.to(device), chords.to(device)).flatten(1, 2).cpu().numpy()
         phrases = np.zeros((len(rngs), self.grid.shape[0], *lines.shape[1:]), bool)
         phrases[:, self.track] = lines
         return phrases

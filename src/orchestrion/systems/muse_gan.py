@@ -36,7 +36,14 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from orchestrion.adversarial import accepted_phrases, compose_phrases, phrase_batch, phrase_figures, said_of
+from orchestrion.adversarial import (
+    accepted_phrases,
+    compose_phrases,
+    normal_noise,
+    phrase_batch,
+    phrase_figures,
+    said_of,
+)
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import average_of, binary_neurons, follow_, frozen, wasserstein_loss
@@ -316,9 +323,9 @@ class MuseGAN(System):
         device, phrases = next(self.parameters()).device, []
         for start in range(0, len(rngs), AT_ONCE):
             own = rngs[start : start + AT_ONCE]
-            noise = np.stack([rng.standard_normal(self.generator.noise, dtype=np.float32) for rng in own])
+            noise = normal_noise(own, self.generator.noise)
             beside = None if given is None else self._scaled(torch.from_numpy(given).to(device).float())
-            logits = self.drawing(torch.from_numpy(noise).to(device),
+            logits = self.drawing(noise.to(device),
                                   None if beside is None else beside.expand(len(own), -1, -1))  # fmt: skip
             if self.config.neurons == "stochastic":
                 uniforms = torch.from_numpy(np.stack([rng.random(shape, np.float32) for rng in own])).to(device)

@@ -28,7 +28,7 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from orchestrion.adversarial import compose_phrases, phrase_batch, phrase_figures, said_of
+from orchestrion.adversarial import compose_phrases, normal_noise, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import (
@@ -184,8 +184,8 @@ class NaiveGAN(System):
 
     def _drawn(self, rngs: Sequence[np.random.Generator]) -> np.ndarray:
         """(B, K, S, P) bool, one phrase from each stream."""
-        noise = np.stack([rng.standard_normal(self.config.noise, dtype=np.float32) for rng in rngs])
-        odds = self(torch.from_numpy(noise).to(next(self.parameters()).device)).cpu().numpy()
+        noise = normal_noise(rngs, self.config.noise)
+        odds = self(noise.to(next(self.parameters()).device)).cpu().numpy()
         return np.asarray(odds > 0.5)
 
 

@@ -34,7 +34,7 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from orchestrion.adversarial import compose_phrases, phrase_batch, phrase_figures, said_of
+from orchestrion.adversarial import compose_phrases, normal_noise, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import NORMS, Gates, average_of, follow_, frozen, norm, wasserstein_loss
 from orchestrion.nn.self_attention import SelfAttention
@@ -197,8 +197,8 @@ class WganGpAttention(System):
         return compose_phrases(self._draw, self.grid, request, rng)
 
     def _draw(self, rngs: Sequence[np.random.Generator]) -> np.ndarray:
-        noise = np.stack([rng.standard_normal(self.config.noise, dtype=np.float32) for rng in rngs])
-        parts = torch.from_numpy(noise).to(next(self.parameters()).device).split(AT_ONCE)
+        noise = normal_noise(rngs, self.config.noise)
+        parts = noise.to(next(self.parameters()).device).split(AT_ONCE)
         return np.concatenate([self._sounding(self.drawing(part)).cpu().numpy() for part in parts])
 
     def _sounding(self, pairs: Tensor) -> Tensor:
