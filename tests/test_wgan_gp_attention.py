@@ -21,6 +21,7 @@ from orchestrion.systems.wgan_gp_attention import (
     WganGpAttentionConfig,
     pairs_of,
     phrases_of,
+    sounding_cells,
 )
 from orchestrion.train import rate_factor
 
@@ -186,16 +187,16 @@ def test_a_step_of_the_generator_leaves_the_critic_alone(corpus: Corpus) -> None
 # ---- music
 
 
-def test_the_threshold_is_an_option_of_what_is_generated() -> None:
+def test_more_sounds_below_a_lower_threshold() -> None:
     one = system(replace(LITTLE, threshold=0.3)).eval()
     rngs = [np.random.default_rng(seed) for seed in range(3)]
     drawn = {}
     for threshold in (0.3, 0.5, 0.7):
-        one.config = replace(one.config, threshold=threshold)
+        one.threshold.fill_(threshold)
         drawn[threshold] = one._draw([np.random.default_rng(seed) for seed in range(3)])
     assert drawn[0.3].sum() > drawn[0.5].sum() > drawn[0.7].sum()
     assert not (drawn[0.7] & ~drawn[0.3]).any(), "what sounds at a higher threshold sounds at a lower one"
-    one.config = replace(one.config, threshold=0.3)
+    one.threshold.fill_(0.3)
     assert np.array_equal(one._draw(rngs[:1])[0], drawn[0.3][0]), "whatever else is in the batch"
 
 
@@ -205,3 +206,27 @@ def test_an_untrained_generator_is_neither_silent_nor_full() -> None:
     assert 1e-4 < cells.mean() < 0.1
     (score,) = one.generate(Request(count=1, bars=4), np.random.default_rng(0))
     assert score.note_num()
+
+
+def test_the_threshold_moves_to_where_as_many_notes_sound_at_once(corpus: Corpus) -> None:
+    """Of a generator that stays as it is; with the drawing one in evaluation, as it draws music."""
+    one = system(replace(LITTLE, threshold=0.5, threshold_rate=0.05, phrases=64)).train()
+    batch = one.batch(corpus, "train", np.random.default_rng(0))
+
+    def notes_at_once(phrases: torch.Tensor) -> float:
+        cells, tracks = sounding_cells(phrases)
+        return float(cells / tracks / phrases.shape[2])
+
+    def excess() -> float:
+        made = one.eval()._sounding(one.drawing(torch.randn(512, LITTLE.noise)))
+        one.train()
+        return notes_at_once(made) - notes_at_once(batch["phrases"])
+
+    kept = {key: value.clone() for key, value in one.state_dict().items() if key != "threshold"}
+    with torch.no_grad():
+        before = excess()
+        for _ in range(200):
+            one._move_threshold(batch)
+        assert abs(excess()) < min(0.2, abs(before) / 3)
+    assert all(torch.equal(value, kept[key]) for key, value in one.state_dict().items() if key != "threshold")
+    assert system(replace(LITTLE, threshold=0.25)).threshold == 0.25, "without a rate it stays where it is put"

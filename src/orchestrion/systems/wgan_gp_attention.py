@@ -12,7 +12,8 @@ and keys two; tracks are not "predicted independently", as one layer reads all o
 Not printed, and chosen: 128 numbers of noise, weight 10 and five critic steps (Gulrajani et al. 2017), batches of 64,
 an epoch as all phrases that do not overlap of 831 songs.
 `small-gates` adds what the paper lacks: the generator draws from its noise how much each track plays in the phrase, is
-twice as wide, and music is made by the mean of its weights over the last steps.
+twice as wide, music is made by the mean of its weights over the last steps, and the threshold follows what is learned
+from: by steps it moves to where as many notes sound at once in a track that plays as in the real phrases.
 Differs: at first the generator's cells are rarely on, as those of music are. Batch norm in a critic couples phrases,
 which the penalty on each by itself does not allow for: `critic_norm` is "batch", as printed, "layer", "instance"
 (where 8 places or more are left) or "none".
@@ -55,6 +56,7 @@ class WganGpAttentionConfig:
     generator's, each on `phrases` phrases. threshold: what sounds in the music that is made, and in validation. gates:
     the generator also draws from its noise how much each track plays in the phrase. average: the share of its weights
     that the generator which draws keeps in a step, the rest it takes from the one that learns; 0 for one and the same.
+    threshold_rate: logits that the threshold moves in a step for each note at once too many; 0 where it stays.
 
     Raises RecipeError for numbers that make no network.
     """
@@ -74,6 +76,7 @@ class WganGpAttentionConfig:
     threshold: float = 0.9
     gates: bool = False
     average: float = 0.0
+    threshold_rate: float = 0.0
 
     def __post_init__(self) -> None:
         if self.tracks not in TRACK_SETS:
@@ -108,7 +111,8 @@ RECIPES = {
     "small": Recipe(_SMALL, _SMALL_TRAINING),
     "small-layer": Recipe(replace(_SMALL, critic_norm="layer"), _SMALL_TRAINING),
     "small-gates": Recipe(
-        replace(_SMALL, critic_norm="layer", width=128, gates=True, average=0.99, threshold=0.5),
+        replace(_SMALL, critic_norm="layer", width=128, gates=True, average=0.99, threshold=0.5,
+                threshold_rate=0.1),
         replace(_SMALL_TRAINING, steps=4500, fall_every=1500),
     ),
     "small-instance": Recipe(replace(_SMALL, critic_norm="instance"), _SMALL_TRAINING),
@@ -120,6 +124,7 @@ RECIPES = {
 
 class WganGpAttention(System):
     config: WganGpAttentionConfig
+    threshold: Tensor
     holds: ClassVar[frozenset[str]] = frozenset({"bars", "tempo"})
 
     def __init__(self, config: WganGpAttentionConfig) -> None:
@@ -128,6 +133,7 @@ class WganGpAttention(System):
         self.grid = PhraseGrid(config.tracks, 4, STEPS // 4, 24, PITCHES)
         self.generator, self.critic = Generator(config, self.grid.shape[0]), Critic(config, self.grid.shape[0])
         self.averaged = average_of(self.generator) if config.average else None
+        self.register_buffer("threshold", torch.tensor(config.threshold))
 
     # ---- learning
 
@@ -155,6 +161,19 @@ class WganGpAttention(System):
         yield "generator", loss
         if self.averaged is not None:
             follow_(self.averaged, self.generator, self.config.average)
+        if self.config.threshold_rate:
+            self._move_threshold(batch)
+
+    @torch.no_grad()
+    def _move_threshold(self, batch: Batch) -> None:
+        """By one step of Robbins and Monro (1951), so that over all steps the difference comes to nothing."""
+        self.drawing.eval()  # as it draws music
+        made = self._sounding(self.drawing(torch.randn_like(batch["noise"])))
+        self.drawing.train()
+        (cells, tracks), (real_cells, real_tracks) = (sounding_cells(one) for one in (made, batch["phrases"]))
+        # no mean of quotients of a few made phrases, which a single flooded one would bend
+        excess = (cells - real_cells / real_tracks * tracks) / real_tracks / self.grid.shape[1]
+        self.threshold.copy_((self.threshold.logit() + self.config.threshold_rate * excess).sigmoid())
 
     def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
         """Pairs of steps of real and of made phrases -> Wasserstein loss and penalty.
@@ -203,7 +222,7 @@ class WganGpAttention(System):
 
     def _sounding(self, pairs: Tensor) -> Tensor:
         """Pairs of steps of phrases in 0..1 -> (B, K, S, P) bool."""
-        return phrases_of(pairs > self.config.threshold, self.grid.shape[0])
+        return phrases_of(pairs > self.threshold, self.grid.shape[0])
 
 
 class Generator(nn.Module):
@@ -272,6 +291,12 @@ def behind(config: WganGpAttentionConfig, places: int) -> nn.Sequential:
     """What stands behind a convolution of the critic that leaves so many places."""
     kind = "none" if config.critic_norm == "instance" and places < _FEW else config.critic_norm
     return nn.Sequential(norm(kind, config.critic_width, 1), nn.PReLU(), nn.Dropout(config.dropout))
+
+
+def sounding_cells(phrases: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, K, S, P) bool -> of a phrase in the mean, cells that sound and tracks that play."""
+    cells = phrases.sum((2, 3)).float()
+    return cells.sum(1).mean(), (cells > 0).float().sum(1).mean()
 
 
 def pairs_of(phrases: Tensor) -> Tensor:
