@@ -18,20 +18,11 @@ from orchestrion.composing import Model, compose, continue_score, fill
 from orchestrion.corpus.store import Corpus
 from orchestrion.errors import UserError
 from orchestrion.nn.adversarial import gradient_penalty, wasserstein_loss
+from orchestrion.nn.bar_layers import Layer, Norm, Temporal, gathered
+from orchestrion.nn.phrase_critic import windows
 from orchestrion.representations.cells import encode
 from orchestrion.system import RecipeError, Request, RequestError
-from orchestrion.systems.muse_gan import (
-    MODELS,
-    NEURONS,
-    RECIPES,
-    Critic,
-    Layer,
-    MuseGAN,
-    Norm,
-    Temporal,
-    gathered,
-    windows,
-)
+from orchestrion.systems.muse_gan import MODELS, NEURONS, RECIPES, MuseGAN, critic_of
 from orchestrion.theory import DRUMS
 
 TINY = RECIPES["tiny"].config
@@ -394,7 +385,7 @@ def test_a_ragged_hole_and_a_band_that_hears_nothing_are_refused(band: Model) ->
 
 
 def test_a_bar_is_reached_by_every_part_of_the_critic() -> None:
-    critic = Critic(TINY)
+    critic = critic_of(TINY)
     phrases = torch.rand(1, 5, 64, 60, requires_grad=True)
     critic(phrases).sum().backward()  # type: ignore[no-untyped-call]
     assert phrases.grad is not None

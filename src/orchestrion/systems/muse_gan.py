@@ -31,7 +31,6 @@ from typing import ClassVar, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
@@ -47,6 +46,8 @@ from orchestrion.adversarial import (
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import average_of, binary_neurons, follow_, frozen, wasserstein_loss
+from orchestrion.nn.bar_layers import LEAK, Layer, Temporal, cells_in_order, gathered, growing_layers
+from orchestrion.nn.phrase_critic import PhraseCritic, steps_left
 from orchestrion.representations.cells import decode
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.score.edit import replace_cells
@@ -56,9 +57,6 @@ from orchestrion.theory import instrument_name
 MODELS, NEURONS = ("jamming", "composer", "hybrid"), ("none", "deterministic", "stochastic")
 MEASURED = 128  # phrases of a validation batch
 AT_ONCE = 16  # phrases drawn in one call: what they need lies in the cache of a core
-_LEAK, _MOMENTUM, _LEAST = 0.2, 0.1, 1e-5
-_OWN = 0.03  # what the steps that a layer makes of one differ by at first
-_RARE = -2.0  # logit of an untrained generator's cells, with a spread of about 1
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class MuseGANConfig:
             raise RecipeError("bar_layers must make steps before pitches, but for the last of them")
         if self.noise % self.vectors:
             raise RecipeError(f"noise {self.noise} must divide by {self.vectors}, the vectors of a {self.model} model")
-        if self.bar_steps < 1:
+        if steps_left(self.steps_a_bar // self.bar_layers[-1][1], self.critic_layers) < 1:
             raise RecipeError(f"critic_layers need more than the {self.steps_a_bar} steps of a bar")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average {self.average} must be a share from 0 to less than 1")
@@ -144,14 +142,6 @@ class MuseGANConfig:
     def vectors(self) -> int:
         """How many vectors of noise a bar generator reads: of piece and bar, of all tracks and of its own."""
         return 4 if self.model == "hybrid" else 2
-
-    @property
-    def bar_steps(self) -> int:
-        """What the critic's layers leave of the steps of a bar."""
-        steps = self.steps_a_bar // self.bar_layers[-1][1]
-        for _, kernel, stride in self.critic_layers:
-            steps = (steps - kernel) // stride + 1
-        return steps
 
 
 _SMALL = MuseGANConfig()
@@ -204,7 +194,7 @@ class MuseGAN(System):
     def __init__(self, config: MuseGANConfig) -> None:
         super().__init__()
         self.config, self.grid = config, config.grid
-        self.generator, self.critic = Generator(config), Critic(config)
+        self.generator, self.critic = Generator(config), critic_of(config)
         self.averaged = average_of(self.generator) if config.average else None
 
     # ---- learning
@@ -391,95 +381,6 @@ class MuseGAN(System):
         return int(bars[0]), int(bars[-1]), {int(place): playing[place] for place in places}
 
 
-# ---- networks, as products of matrices: a transposed convolution whose kernel is its stride overlaps nowhere, and time
-# grows before pitch, so that features of a place become places that already lie in order, but for the cells of the last
-
-
-class Norm(nn.Module):
-    """Batch norm over places, of the features of each player."""
-
-    mean: Tensor
-    variance: Tensor
-
-    def __init__(self, players: int, features: int) -> None:
-        super().__init__()
-        shape = players, 1, features
-        self.scale, self.shift = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("variance", torch.ones(shape))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(M, R, F) -> (M, R, F)."""
-        x = x.float()
-        if not self.training:
-            scale, shift = self.folded()
-            return torch.addcmul(shift, x, scale)
-        mean = x.mean(dim=1, keepdim=True)
-        variance = ((x * x).mean(dim=1, keepdim=True) - mean * mean).clamp(min=0)  # several times as fast as var_mean
-        self.mean.lerp_(mean.detach(), _MOMENTUM)
-        self.variance.lerp_(variance.detach(), _MOMENTUM)
-        scale = self.scale * torch.rsqrt(variance + _LEAST)
-        return torch.addcmul(self.shift - mean * scale, x, scale)
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """What the running figures make of it: scale and shift (M, 1, F)."""
-        scale = self.scale * torch.rsqrt(self.variance + _LEAST)
-        return scale, self.shift - self.mean * scale
-
-
-class Layer(nn.Module):
-    """(M, R, C) -> (M, R * cells, F) by matrices of each player's own: a transposed convolution to so many cells a
-    place or, where places were gathered before, a convolution. With batch norm or a bias; leak: of the ReLU behind it,
-    None for no ReLU."""
-
-    def __init__(
-        self, players: int, inputs: int, features: int, cells: int = 1, *, norm: bool, leak: float | None
-    ) -> None:
-        super().__init__()
-        self.inputs, self.features, self.cells, self.leak = inputs, features, cells, leak
-        self.weight = nn.Parameter(torch.randn(players, inputs, cells * features) * (2 / inputs) ** 0.5)
-        self.norm = Norm(players, features) if norm else None
-        self.bias = None if norm else nn.Parameter(torch.zeros(players, 1, features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.norm is None:
-            assert self.bias is not None
-            return self._rectified(self._grown(torch.baddbmm(self.bias.repeat(1, 1, self.cells), x, self.weight)))
-        if self.training:
-            return self._rectified(self.norm(self._grown(torch.bmm(x, self.weight))))
-        scale, shift = (one.repeat(1, 1, self.cells) for one in self.norm.folded())
-        return self._rectified(self._grown(torch.baddbmm(shift, x, self.weight * scale)))
-
-    def _grown(self, x: Tensor) -> Tensor:
-        return x.view(len(x), -1, self.features)
-
-    def _rectified(self, x: Tensor) -> Tensor:
-        if self.leak is None:
-            return x
-        if torch.is_grad_enabled():
-            return F.leaky_relu(x, self.leak) if self.leak else F.relu(x)
-        return F.leaky_relu_(x, self.leak) if self.leak else F.relu_(x)
-
-
-class Temporal(nn.Module):
-    """Noise of a piece -> a vector a bar: (M, B, C) -> (M, B, T, C), by transposed convolutions over two bars and over
-    all."""
-
-    def __init__(self, players: int, width: int, filters: int, bars: int) -> None:
-        super().__init__()
-        self.bars = bars
-        self.first = Layer(players, width, filters, 2, norm=True, leak=0.0)
-        self.weight = nn.Parameter(torch.randn(players, filters, (bars - 1) * width) * (2 / filters) ** 0.5)
-        self.norm = Norm(players, width)
-
-    def forward(self, noise: Tensor) -> Tensor:
-        players, count, width = noise.shape
-        spread = torch.bmm(self.first(noise), self.weight).view(players, count, 2, self.bars - 1, width)
-        early, late = spread.unbind(2)  # what comes of either half begins a bar after the other
-        by_bar = F.pad(early, (0, 0, 0, 1)) + F.pad(late, (0, 0, 1, 0))
-        return F.relu(self.norm(by_bar.flatten(1, 2))).view(players, count, self.bars, width)
-
-
 class Generator(nn.Module):
     """Noise (B, Z) and, where one is, the track given (B, S, P) -> logits of the tracks made (B, K, S, P)."""
 
@@ -497,27 +398,13 @@ class Generator(nn.Module):
         self.noise = 2 * self.width * ((self.shared is not None) + (self.private is not None) * self.players)
 
         found = config.encoder_filters if config.condition else 0
-        inputs = [config.noise] + [filters + found for filters, _, _ in config.bar_layers[:-1]]
-        layers = [
-            Layer(self.players, inward, filters, steps * pitches, norm=True, leak=0.0)
-            for inward, (filters, steps, pitches) in zip(inputs, config.bar_layers[:-1], strict=False)
-        ]
-        _, steps, pitches = config.bar_layers[-1]
-        last = Layer(self.players, inputs[-1], self.tracks_each, steps * pitches, norm=False, leak=None)
-        assert last.bias is not None
-        nn.init.constant_(last.bias, _RARE)
-        with torch.no_grad():
-            last.weight.mul_(0.5**0.5)  # no ReLU follows
-            for layer, (_, steps, _) in zip([*layers, last], config.bar_layers, strict=True):
-                drawn = layer.weight.view(*layer.weight.shape[:2], steps, -1)
-                drawn.lerp_(drawn[:, :, :1].clone(), 1 - _OWN)
-        self.layers = nn.ModuleList([*layers, last])
+        self.layers = growing_layers(self.players, config.noise, config.bar_layers, self.tracks_each, found)
         kernels = [steps * pitches for _, steps, pitches in reversed(config.bar_layers[1:])]
         self.encoder = nn.ModuleList(
-            Layer(1, kernel * (found if number else 1), found, norm=True, leak=_LEAK)
+            Layer(1, kernel * (found if number else 1), found, norm=True, leak=LEAK)
             for number, kernel in enumerate(kernels if found else [])
         )
-        self.last_cells = config.bar_layers[-1][1:]
+        self.last = config.bar_layers[-1]
         self.cells = config.bars * config.steps_a_bar, config.pitches
 
     def forward(self, noise: Tensor, given: Tensor | None = None) -> Tensor:
@@ -526,10 +413,7 @@ class Generator(nn.Module):
             if found is not None:
                 x = torch.cat([x, found.expand(len(x), -1, -1).to(x.dtype)], dim=-1)
             x = layer(x)
-        (steps, pitches), (long, high) = self.last_cells, self.cells
-        shape = len(noise), self.players * self.tracks_each, long, high
-        x = x.view(self.players, len(noise), long // steps, high // pitches, steps, pitches, self.tracks_each)
-        return x.permute(1, 0, 6, 2, 4, 3, 5).reshape(shape)
+        return cells_in_order(x, len(noise), self.last, self.cells)
 
     def latent(self, noise: Tensor) -> Tensor:
         """(B, Z) -> what each player reads of each bar, (M, B * T, C)."""
@@ -547,87 +431,17 @@ class Generator(nn.Module):
         """(B, S, P) -> what the encoder found at the places that each layer but the first reads, (1, R, C)."""
         if given is None:
             return [None] * (len(self.layers) - 1)
-        found, x = list[Tensor | None](), gathered(given[:, None], *self.last_cells)
+        found, x = list[Tensor | None](), gathered(given[:, None], *self.last[1:])
         for layer in self.encoder:
             x = layer(x.reshape(1, -1, cast(Layer, layer).inputs))
             found.insert(0, x)
         return found
 
 
-class Critic(nn.Module):
-    """Tracks (B, K, S, P) and, where one is, the track given (B, S, P) -> marks (B, M): of each track of a jamming
-    band, else of all at once. Pitches are gathered first, then the steps of a bar, then bars."""
-
-    def __init__(self, config: MuseGANConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.jamming, tracks = config.model == "jamming", len(config.made)
-        players, self.own = (tracks, 1) if self.jamming else (1, tracks)
-        #: the mirrored kernels of pitch: what the first layer gathers, and the one behind it
-        first, *others = [pitches for _, _, pitches in reversed(config.bar_layers) if pitches > 1]
-        self.gathers = config.bar_layers[-1][1], first
-        self.heard = self.own + bool(config.condition)
-        filters = config.critic_filters
-        self.opening = Layer(players, prod(self.gathers) * self.heard, filters, norm=False, leak=None)
-        self.over_pitch = nn.ModuleList(
-            Layer(players, kernel * filters, filters, norm=False, leak=_LEAK) for kernel in others
-        )
-        self.over_steps, inward = nn.ModuleList(), filters
-        for outward, kernel, _ in config.critic_layers:
-            self.over_steps.append(Layer(players, kernel * inward, outward, norm=False, leak=_LEAK))
-            inward = outward
-        early, late = config.phrase_filters
-        self.over_bars = nn.ModuleList([
-            Layer(players, 2 * inward * config.bar_steps, early, norm=False, leak=_LEAK),
-            Layer(players, (config.bars - 1) * early, late, norm=False, leak=_LEAK),
-            Layer(players, late, config.critic_width, norm=False, leak=_LEAK),
-            Layer(players, config.critic_width, 1, norm=False, leak=None),
-        ])  # fmt: skip
-
-    def forward(self, phrases: Tensor, given: Tensor | None = None) -> Tensor:
-        return self.marks(self.first(phrases, given))
-
-    def first(self, phrases: Tensor, given: Tensor | None = None) -> Tensor:
-        """-> what the first layer makes of them, without its ReLU: (M, B, R, F)."""
-        if self.jamming:
-            x = phrases.transpose(0, 1).unsqueeze(2)  # (M, B, 1, S, P)
-            if given is not None:
-                x = torch.cat([x, given[None, :, None].expand(len(x), -1, -1, -1, -1)], dim=2)
-        else:
-            x = (phrases if given is None else torch.cat([phrases, given[:, None]], dim=1)).unsqueeze(0)
-        return self.opening(gathered(x, *self.gathers).flatten(1, 2)).unflatten(1, (len(phrases), -1))
-
-    def first_products(self) -> Tensor:
-        """(M, 1, F, F): products of the first layer's weights, summed over all cells that are not given."""
-        own = self.opening.weight.unflatten(1, (self.heard, -1))[:, : self.own].flatten(1, 2)
-        return (own.mT @ own).unsqueeze(1)
-
-    def marks(self, read: Tensor) -> Tensor:
-        """(M, B, R, F) -> (B, M)."""
-        (players, count), config = read.shape[:2], self.config
-        x = F.leaky_relu(read, _LEAK).flatten(1, 2)
-        for layer in self.over_pitch:
-            x = layer(x.reshape(players, -1, cast(Layer, layer).inputs))
-        x = x.reshape(players, count * config.bars, config.steps_a_bar // self.gathers[0], -1)
-        for layer, (_, kernel, stride) in zip(self.over_steps, config.critic_layers, strict=True):
-            x = windows(x, kernel, stride)
-            x = layer(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
-        early, late, wide, mark = self.over_bars
-        x = windows(x.reshape(players, count, config.bars, -1), 2, 1)
-        x = early(x.flatten(1, 2)).reshape(players, count, -1)
-        return mark(wide(late(x))).squeeze(-1).T
-
-
-def gathered(x: Tensor, steps: int, pitches: int) -> Tensor:
-    """(..., K, S, P) -> (..., R, K * steps * pitches): cells of all tracks in groups of so many, in the order of time
-    and then of pitch."""
-    x = x.unflatten(-1, (-1, pitches)).unflatten(-3, (-1, steps))  # (..., K, time, steps, pitch, pitches)
-    return x.movedim((-4, -2), (-5, -4)).flatten(-3).flatten(-3, -2)
-
-
-def windows(x: Tensor, size: int, stride: int) -> Tensor:
-    """(M, N, S, C) -> (M, N, places, size * C): what a convolution over the third axis reads at each of its places."""
-    places = (x.shape[2] - size) // stride + 1
-    if size == stride:
-        return x[:, :, : places * size].reshape(*x.shape[:2], places, -1)
-    return torch.cat([x[:, :, start : start + (places - 1) * stride + 1 : stride] for start in range(size)], dim=-1)
+def critic_of(config: MuseGANConfig) -> PhraseCritic:
+    """A critic of each track of a jamming band, else of all at once."""
+    return PhraseCritic(
+        len(config.made), jamming=config.model == "jamming", beside=int(bool(config.condition)), bars=config.bars,
+        steps_a_bar=config.steps_a_bar, growths=config.bar_layers, filters=config.critic_filters,
+        layers=config.critic_layers, phrase_filters=config.phrase_filters, width=config.critic_width,
+    )  # fmt: skip
