@@ -21,7 +21,11 @@ from orchestrion.system import Request, RequestError
 #: One phrase for each of some random streams, (B, K, S, P) bool.
 Draw = Callable[[Sequence[np.random.Generator]], np.ndarray]
 
+#: Phrases (B, K, S, P) bool -> the odds (B,) that they are real.
+Check = Callable[[np.ndarray], np.ndarray]
+
 MAX_TRIES = 32
+REAL = 0.5  # odds above which a phrase is real (Su et al. 2021, formulas 6 and 7)
 _FEW_DISTINCT, _DEAD_GAP = 0.5, 1e-4
 
 
@@ -105,6 +109,31 @@ def accepted_phrases(
     reason = next(reason for reason, found in faults.items() if found[faulty].any())
     raise RequestError(f"{MAX_TRIES} phrases in a row were {reason}; train the system longer, or take another"
                        " checkpoint or seed")  # fmt: skip
+
+
+def checked(draw: Draw, check: Check, tries: int, rejected: Callable[[str], None] | None = None) -> Draw:
+    """Draws a phrase again that the check does not call real, at most `tries` times, and then keeps the likeliest;
+    `rejected` is told of each that is thrown away. With 0 tries nothing is checked."""
+    if not tries:
+        return draw
+
+    def drawn(rngs: Sequence[np.random.Generator]) -> np.ndarray:
+        phrases = draw(rngs)
+        best, waiting = check(phrases), np.arange(len(rngs))
+        for _ in range(tries):
+            waiting = waiting[best[waiting] <= REAL]
+            if not len(waiting):
+                break
+            others = draw([rngs[int(index)] for index in waiting])
+            odds = check(others)
+            better = odds > best[waiting]
+            phrases[waiting[better]], best[waiting[better]] = others[better], odds[better]
+            if rejected:
+                for _ in waiting:
+                    rejected("judged to be made")
+        return phrases
+
+    return drawn
 
 
 def normal_noise(rngs: Sequence[np.random.Generator], *shape: int) -> Tensor:

@@ -49,6 +49,8 @@ class Request:
     given, hole: cells that are there already, and (bars, tracks) bool, True where to compose; None for nothing given.
         Their meters and instruments then replace those above.
     temperature, top_p: sampling; 1 and 1 draw from the model as it is.
+    tries: how often a system with a discriminator composes again what that does not call real; 0 for never, None for as
+        often as the system does by itself.
     progress: called with (bars done, bars in all) of the slowest piece; with seconds in place of bars, of those.
     rejected: called with a reason whenever something was made that is no music, and is made again.
     """
@@ -70,6 +72,7 @@ class Request:
     rejected: Callable[[str], None] | None = None
     seconds: float | None = None
     primer: Score | None = None
+    tries: int | None = None
 
     @property
     def length_seconds(self) -> float:

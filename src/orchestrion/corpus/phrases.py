@@ -72,7 +72,7 @@ class Phrases:
 
     def phrase(self, index: int) -> np.ndarray:
         """(K, S, P) bool, one of the sequence."""
-        return np.asarray(self._from(self.apart[[index]])[0])
+        return np.asarray(self.at(self.apart[[index]])[0])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return map(self.phrase, range(len(self)))
@@ -84,9 +84,9 @@ class Phrases:
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """(count, K, S, P) bool: phrases from any bar line on, each as likely as any other."""
-        return self._from(self.firsts[rng.integers(len(self.firsts), size=count)])
+        return self.at(self.firsts[rng.integers(len(self.firsts), size=count)])
 
-    def _from(self, firsts: np.ndarray) -> np.ndarray:
+    def at(self, firsts: np.ndarray) -> np.ndarray:
         """(C, K, S, P) bool, the phrases that begin with these bars."""
         bar = firsts[:, None] + np.arange(self.grid.bars)
         begin, end = self._edges[bar].ravel(), self._edges[bar + 1].ravel()

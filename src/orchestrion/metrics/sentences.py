@@ -29,6 +29,10 @@ DISTRIBUTIONS: Mapping[str, tuple[int, Callable[[Grid], np.ndarray]]] = {
         12 * len(NOTE_LENGTHS),
         lambda grid: grid.pitch % 12 * len(NOTE_LENGTHS) + note_length_classes(grid),
     ),
+    "pitch x length": (
+        128 * len(NOTE_LENGTHS),
+        lambda grid: grid.pitch.astype(np.int64) * len(NOTE_LENGTHS) + note_length_classes(grid),
+    ),
 }
 
 

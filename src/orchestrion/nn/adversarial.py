@@ -31,6 +31,23 @@ def gradient_penalty(critic: Critic, real: Tensor, made: Tensor, weight: float =
         return weight * (slopes.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+def penalty_behind(
+    marks: Critic, products: Callable[[], Tensor], real: Tensor, made: Tensor, weight: float = 10.0
+) -> Tensor:
+    """`gradient_penalty` at a share of its cost, for a critic whose first layer is linear and whose kernels do not
+    overlap: what that layer makes of points between phrases lies between what it makes of the phrases, and what it does
+    to the length of slopes the products of its weights with each other say.
+
+    real, made: (..., R, F), what the first layer made of phrases; marks: what the others make of it; products:
+    () -> (..., F, F), the first layer's weights with each other, summed over its inputs."""
+    share = torch.rand(*real.shape[:-2], 1, 1, device=real.device)
+    with torch.autocast(real.device.type, enabled=False):
+        between = torch.lerp(made.detach().float(), real.detach().float(), share).requires_grad_()
+        (slopes,) = torch.autograd.grad(marks(between).sum(), between, create_graph=True)
+        squares = (slopes @ products() * slopes).sum((-2, -1))
+        return weight * (squares.clamp(min=1e-12).sqrt() - 1).square().mean()
+
+
 def wasserstein_loss(real: Tensor, made: Tensor) -> Tensor:
     """What a critic lowers, from its marks (B,): those of made phrases over those of real ones."""
     return made.mean() - real.mean()

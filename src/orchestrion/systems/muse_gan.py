@@ -45,7 +45,7 @@ from orchestrion.adversarial import (
 )
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import average_of, binary_neurons, follow_, frozen, wasserstein_loss
+from orchestrion.nn.adversarial import average_of, binary_neurons, follow_, frozen, penalty_behind, wasserstein_loss
 from orchestrion.nn.bar_layers import LEAK, Layer, Temporal, cells_in_order, gathered, growing_layers
 from orchestrion.nn.phrase_critic import PhraseCritic, steps_left
 from orchestrion.representations.cells import decode
@@ -225,19 +225,10 @@ class MuseGAN(System):
             follow_(self.averaged, self.generator, self.config.average)
 
     def critic_loss(self, real: Tensor, made: Tensor, given: Tensor | None) -> Tensor:
-        """Real and made tracks (B, K, S, P) as critics see them -> Wasserstein loss and penalty, means over critics.
-
-        The penalty is that of `gradient_penalty` at a share of its cost: the first layer is linear and its kernels do
-        not overlap, so that slopes at the cells are those behind it times its weights.
-        """
+        """Real and made tracks (B, K, S, P) as critics see them -> Wasserstein loss and penalty, means over critics."""
         first = self.critic.first(real, given), self.critic.first(made, given)  # (M, B, R, F)
         loss = wasserstein_loss(*(self.critic.marks(read).float() for read in first))
-        share = torch.rand(*first[0].shape[:2], 1, 1, device=real.device)
-        with torch.autocast(real.device.type, enabled=False):
-            between = torch.lerp(first[1].float(), first[0].float(), share).detach().requires_grad_()
-            (slopes,) = torch.autograd.grad(self.critic.marks(between).sum(), between, create_graph=True)
-            squares = (slopes @ self.critic.first_products() * slopes).sum((2, 3))
-            return loss + self.config.penalty * (squares.clamp(min=1e-12).sqrt() - 1).square().mean()
+        return loss + penalty_behind(self.critic.marks, self.critic.first_products, *first, self.config.penalty)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         real, given = self._parted(batch["phrases"])

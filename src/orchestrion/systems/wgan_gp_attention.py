@@ -37,7 +37,7 @@ from torch.optim import Adam, Optimizer
 
 from orchestrion.adversarial import compose_phrases, normal_noise, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import NORMS, Gates, average_of, follow_, frozen, norm, wasserstein_loss
+from orchestrion.nn.adversarial import NORMS, Gates, average_of, follow_, frozen, norm, penalty_behind, wasserstein_loss
 from orchestrion.nn.self_attention import SelfAttention
 from orchestrion.representations.phrases import TRACK_SETS, PhraseGrid
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
@@ -176,23 +176,11 @@ class WganGpAttention(System):
         self.threshold.copy_((self.threshold.logit() + self.config.threshold_rate * excess).sigmoid())
 
     def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
-        """Pairs of steps of real and of made phrases -> Wasserstein loss and penalty.
-
-        The critic's first layer is linear: its outputs at points between phrases lie between those at the phrases, and
-        what it does to the length of slopes its weights' products with each other say. So the penalty is that of
-        `gradient_penalty` without a pass through it, which is half of all there is to do.
-        """
-        critic = self.critic
-        real, made = critic.read(real), critic.read(made)
-        weight = critic.first.weight.flatten(1)
-        marks = critic.marks(real).float(), critic.marks(made).float()
-        share = torch.rand(len(real), 1, 1, device=real.device)
-        with torch.autocast(real.device.type, enabled=False):
-            between = torch.lerp(made.float(), real.float(), share)
-            (slopes,) = torch.autograd.grad(critic.marks(between).sum(), between, create_graph=True)
-            squares = (slopes @ (weight @ weight.T) * slopes).sum((1, 2))
-            penalty = self.config.penalty * (squares.clamp(min=1e-12).sqrt() - 1).square().mean()
-        return wasserstein_loss(*marks) + penalty
+        """Pairs of steps of real and of made phrases -> Wasserstein loss and penalty."""
+        first = self.critic.read(real), self.critic.read(made)
+        weight = self.critic.first.weight.flatten(1)
+        loss = wasserstein_loss(*(self.critic.marks(read).float() for read in first))
+        return loss + penalty_behind(self.critic.marks, lambda: weight @ weight.T, *first, self.config.penalty)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         real, pairs = batch["phrases"][: len(batch["noise"])], self.drawing(batch["noise"])
