@@ -112,7 +112,7 @@ RECIPES = {
     "small-layer": Recipe(replace(_SMALL, critic_norm="layer"), _SMALL_TRAINING),
     "small-gates": Recipe(
         replace(_SMALL, critic_norm="layer", width=128, gates=True, average=0.99, threshold=0.5,
-                threshold_rate=0.1),
+                threshold_rate=0.02),
         replace(_SMALL_TRAINING, steps=4500, fall_every=1500),
     ),
     "small-instance": Recipe(replace(_SMALL, critic_norm="instance"), _SMALL_TRAINING),
