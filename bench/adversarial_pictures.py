@@ -24,7 +24,7 @@ from record import BENCH
 from orchestrion.composing import load
 from orchestrion.corpus.store import open_corpus
 from orchestrion.metrics.structure import self_similarity
-from orchestrion.render.picture import _write_png
+from orchestrion.render.picture import write_figure
 from orchestrion.systems.wgan_gp_attention import WganGpAttention, phrases_of
 
 SQUARES = 4  # phrases a row
@@ -52,7 +52,7 @@ def draw_similarity(run: Run, path: Path, seed: int) -> None:
         axes = bare(figure.add_subplot(2, SQUARES, number + 1), title)
         axes.imshow(self_similarity(grid.decode(roll), "step"), cmap="magma", vmin=0, vmax=1, interpolation="nearest")
     figure.tight_layout()
-    _write_png(figure, path)
+    write_figure(figure, path)
 
 
 def draw_losses(runs: Sequence[Run], path: Path) -> None:
@@ -69,7 +69,7 @@ def draw_losses(runs: Sequence[Run], path: Path) -> None:
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=7)
     figure.tight_layout()
-    _write_png(figure, path)
+    write_figure(figure, path)
 
 
 def draw_thresholds(run: Run, path: Path, seed: int) -> None:
@@ -87,7 +87,7 @@ def draw_thresholds(run: Run, path: Path, seed: int) -> None:
         axes = bare(figure.add_subplot(1, len(shown), number + 1), title)
         axes.imshow(picture.T, cmap="magma", vmin=0, vmax=1, origin="lower", aspect="auto", interpolation="nearest")
     figure.tight_layout()
-    _write_png(figure, path)
+    write_figure(figure, path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

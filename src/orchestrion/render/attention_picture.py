@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from orchestrion.render import RenderError
-from orchestrion.render.picture import DOTS_PER_INCH, FONT, INK, PALE_INK, PAPER, _write_png
+from orchestrion.render.picture import DOTS_PER_INCH, FONT, INK, PALE_INK, PAPER, write_figure
 
 SQUARE, GAP, TOP, LEFT, FOOT, SHORT_FOOT = 3.0, 0.25, 0.42, 0.75, 0.75, 0.15  # inches
 MOST_COLUMNS, MOST_LABELS = 4, 64
@@ -70,4 +70,4 @@ def write_attention(
             axes.set_yticklabels([])
     figure.text(0.5, 0.03 / height, "attended to", color=PALE_INK, fontsize=8, fontfamily=FONT, ha="center")
     figure.text(0.06 / width, 0.5, "attending", color=PALE_INK, fontsize=8, fontfamily=FONT, va="center", rotation=90)
-    _write_png(figure, path)
+    write_figure(figure, path)

@@ -115,7 +115,7 @@ def write_picture(score: Score, path: str | os.PathLike[str], *, title: str = ""
     _draw_paper(axes, rows)
     _draw_notes(axes, rows, notes, is_drum, colours, outlines)
     _draw_legend(axes, tracks, colours, outlines, legend_step)
-    _write_png(figure, path)
+    write_figure(figure, path)
 
 
 def write_loss_curve(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
@@ -160,7 +160,7 @@ def write_loss_curve(history: Sequence[Mapping[str, float]], path: str | os.Path
     axes.set_xlabel("step", color=INK, fontsize=9, fontfamily=FONT)
     axes.set_ylabel("loss", color=INK, fontsize=9, fontfamily=FONT)
     axes.legend(frameon=False, labelcolor=INK, prop={"family": FONT, "size": 9})
-    _write_png(figure, path)
+    write_figure(figure, path)
 
 
 def _curve(history: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
@@ -327,7 +327,9 @@ def _draw_legend(axes: Axes, tracks: Sequence[Track], colours: np.ndarray, outli
         axes.text(x + 0.28, y, name + again, color=INK, fontsize=8, fontfamily=FONT, va="center_baseline")
 
 
-def _write_png(figure: Figure, path: str | os.PathLike[str]) -> None:
+def write_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure of matplotlib as PNG, whole or not at all, the same bytes each time. Raises ScoreError where the
+    file cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     png = io.BytesIO()
