@@ -24,7 +24,7 @@ FLOORS = [
     {"checkpoint"},
     {"measured", "given", "runs", "processes"},
     {"train", "composing"},
-    {"evaluation", "generating"},
+    {"evaluation", "generating", "studio"},
     {"cli", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -63,7 +63,7 @@ def test_every_room_has_a_floor() -> None:
 @pytest.mark.parametrize(
     "module", ["theory", "score.files", "score.analysis", "metrics.suite", "text.controls",
                "representations.cells", "corpus.store", "corpus.build", "corpus.phrases", "cli", "catalogue",
-               "evaluation.measuring", "evaluation.page"],
+               "evaluation.measuring", "evaluation.page", "studio.store"],
 )  # fmt: skip
 def test_light_floors_need_no_torch(module: str) -> None:
     code = f"import sys, orchestrion.{module}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"

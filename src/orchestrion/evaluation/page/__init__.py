@@ -14,6 +14,7 @@ from orchestrion.evaluation.page import music, sections
 from orchestrion.evaluation.page.markup import items, titled
 from orchestrion.evaluation.report import Report, SideInfo
 from orchestrion.evaluation.summary import name, summary_lines
+from orchestrion.render.player import player_script
 from orchestrion.writing import replace_file
 
 MOST_WARNINGS = 4  # different ones at the head of the page; all stand beside their figures
@@ -44,7 +45,8 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> None:
 def page(report: Report) -> str:
     """The page as text. The same report gives the same text."""
     here = files("orchestrion.evaluation.page")
-    style, script = ((here / file).read_text("utf-8") for file in ("page.css", "page.js"))
+    style, own = ((here / file).read_text("utf-8") for file in ("page.css", "page.js"))
+    script = player_script() + own
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = [(key, title, text) for key, title, section in SECTIONS if (text := section(report))]
     contents = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title, _ in parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -12,6 +11,7 @@ from orchestrion.evaluation.numerals import number
 from orchestrion.evaluation.page import plots
 from orchestrion.evaluation.page.markup import framed, scrolling, swatch
 from orchestrion.evaluation.report import Report, Shown
+from orchestrion.render.player import playable, track_colours
 from orchestrion.theory import instrument_name
 
 MOST_NOTES_SHOWN = 3000  # of a piece, so that the page stays small
@@ -56,13 +56,14 @@ def _piece(piece: Shown) -> str:
     label = f"piano roll of {piece.piece}, {_kind(piece)}: {len(notes)} notes in {len(piece.instruments)} tracks"
     playing = ""
     if len(notes):
+        numbers = json.dumps(playable(notes, piece.instruments), separators=(",", ":"))
         playing = (
             f'<button type="button" class="play" hidden aria-label="Play {escape(piece.piece)}">Play</button>'
             '<output class="time" hidden></output>'
-            f'<script type="application/json">{_playable(notes, piece.instruments)}</script>'
+            f'<script type="application/json">{numbers}</script>'
         )
     roll = plots.piano_roll(notes, piece.instruments, edges, label)
-    tracks = zip(piece.instruments, plots.track_colours(piece.instruments), strict=True)
+    tracks = zip(piece.instruments, track_colours(piece.instruments), strict=True)
     keys = "".join(f'<li style="--c:{colour}">{escape(instrument_name(program))}</li>' for program, colour in tracks)
     return (
         f'<figure class="piece"><figcaption><span class="badge {_kind(piece)}">{_kind(piece)}</span> '
@@ -70,17 +71,6 @@ def _piece(piece: Shown) -> str:
         f"<span class=player>{playing}</span></figcaption>"
         f"{scrolling(roll, f'Piano roll of {piece.piece}')}<ul class=tracks>{keys}</ul></figure>"
     )
-
-
-def _playable(notes: np.ndarray, instruments: Sequence[int]) -> str:
-    """Numbers for the player: programs, and of each note milliseconds since the onset before it, length in
-    milliseconds, pitch, loudness of 100, track."""
-    onsets = np.rint(notes[:, 0] * 1000)
-    rows = np.column_stack(
-        [np.diff(onsets, prepend=0), notes[:, 1] * 1000, notes[:, 2], notes[:, 3] * 100, notes[:, 4]]
-    )
-    numbers = np.rint(rows).astype(int).ravel().tolist()
-    return json.dumps({"programs": [int(p) for p in instruments], "notes": numbers}, separators=(",", ":"))
 
 
 def _kind(piece: Shown) -> str:

@@ -18,7 +18,8 @@ import numpy as np
 
 from orchestrion.evaluation.numerals import number, with_bounds
 from orchestrion.metrics.sets import Interval
-from orchestrion.render.picture import COLOURS, DRUM_COLOURS, NAMED_DRUMS, PERCUSSION_NAMES
+from orchestrion.render.picture import NAMED_DRUMS, PERCUSSION_NAMES
+from orchestrion.render.player import track_colours
 from orchestrion.theory import DRUMS
 
 WHISKER_WIDTH, WHISKER_EDGE = 168, 8  # pixels
@@ -168,18 +169,6 @@ def similarity(values: np.ndarray, label: str, *, kind: str) -> str:
         parts.append(f'<text x="{left + at:.1f}" y="{side + 16}" text-anchor="middle">{bar + 1}</text>')
         parts.append(f'<text x="{left - 5}" y="{at + 5.5:.1f}" text-anchor="end">{bar + 1}</text>')
     return _svg(left + side + 4, side + 22, label, parts, "similarity")
-
-
-def track_colours(instruments: Sequence[int]) -> list[str]:
-    """A colour a track, drums apart from the others, as `render.picture` gives them."""
-    seen = {True: 0, False: 0}
-    colours = []
-    for program in instruments:
-        drums = program == DRUMS
-        palette = DRUM_COLOURS if drums else COLOURS
-        colours.append(palette[seen[drums] % len(palette)])
-        seen[drums] += 1
-    return colours
 
 
 def piano_roll(notes: np.ndarray, instruments: Sequence[int], bar_seconds: np.ndarray, label: str) -> str:
