@@ -42,13 +42,13 @@ class Run:
         return sum(weight.numel() for weight in self.system.parameters())
 
 
-def open_runs(folder: Path, corpora: Sequence[Path]) -> list[Run]:
-    """The runs in a folder, each named SYSTEM-RECIPE-SEED, that have a best checkpoint. Each was trained on one of the
-    corpora. Raises UserError where that is not so."""
+def open_runs(folder: Path, corpora: Sequence[Path], system: str = "") -> list[Run]:
+    """The runs in a folder, each named SYSTEM-RECIPE-SEED, that have a best checkpoint, or those of one system. Each
+    was trained on one of the corpora. Raises UserError where that is not so."""
     by_fingerprint = {(corpus := open_corpus(place)).info()["fingerprint"]: corpus for place in corpora}
     found = []
     for place in sorted(folder.iterdir()):
-        if not (place / "checkpoints" / "best").is_dir():
+        if not (place / "checkpoints" / "best").is_dir() or not place.name.startswith(system):
             continue
         told = json.loads((place / "run.json").read_text("utf-8"))
         if told["corpus"] not in by_fingerprint:

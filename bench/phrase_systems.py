@@ -44,6 +44,7 @@ PRINTED_RATE = {"real": 1.237, "generated": 1.296}
 ALL_STEPS = [0, 1, 2, 4]  # the readings of RATES that divide by all steps, those behind the last note too
 READINGS = {"EB": "rolls", "UPC": DEFINITION, "QN": DEFINITION, "DP": DEFINITION, "TD": DEFINITION}
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9)
+BANDS = ("muse_gan", "ape_gan")  # systems whose tables tell of each track by itself
 HELD_OUT = 4  # times as many real phrases as made ones, as they are there
 MOST_COMPARED = 400  # phrases a side, where every one is compared with every other
 
@@ -201,7 +202,7 @@ def piano_table(bench: Bench) -> dict[str, Any] | None:
 
 def band_table(bench: Bench) -> dict[str, Any] | None:
     """MuseGAN's table, each track by itself."""
-    names = bench.named(lambda run: grid_of(run).tracks == "five" and run.model.name == "muse_gan")
+    names = bench.named(lambda run: grid_of(run).tracks == "five" and run.model.name in BANDS)
     if not names:
         return None
     measures = [(name, FAMILIES if name == "EB" else PITCHED if name != "DP" else ("drums",)) for name in READINGS
@@ -223,7 +224,7 @@ def band_table(bench: Bench) -> dict[str, Any] | None:
 
 
 def tonal_table(bench: Bench) -> dict[str, Any] | None:
-    names = bench.named(lambda run: grid_of(run).tracks == "five" and run.model.name == "muse_gan")
+    names = bench.named(lambda run: grid_of(run).tracks == "five" and run.model.name in BANDS)
     if not names:
         return None
 

@@ -21,12 +21,15 @@ from orchestrion.writing import replace_file
 PAGE = BENCH.parent / "docs" / "results.md"
 WEIGHTS = BENCH.parent / "src" / "orchestrion" / "weights"
 #: What the model card of each of the bundled weights tells of.
-CARDS = {"composer": ("composer_likelihood", "music"), "music_transformer": ("maestro",)}
+CARDS = {
+    "composer": ("composer_likelihood", "music"), "music_transformer": ("maestro",), "ape_gan": ("word_groups",)
+}  # fmt: skip
 #: Results that have a page of their own: prose with tables between markers.
 PAGES = {
     "published_rows": BENCH.parent / "docs" / "published-tables.md",
     "phrase_systems": BENCH.parent / "docs" / "adversarial.md",
     "systems": BENCH.parent / "docs" / "systems.md",
+    "word_groups": BENCH.parent / "docs" / "ape-gan.md",
 }
 OPENING, CLOSING = "<!-- figures -->", "<!-- /figures -->"
 HEAD = """# Results

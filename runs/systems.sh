@@ -3,8 +3,8 @@
 #
 #     runs/systems.sh ADVERSARIAL SEQUENCE LUO BAND ROCK MAESTRO MELODIES JSB COMPOSER [OUT]
 #
-# ADVERSARIAL, SEQUENCE and LUO hold the runs of runs/adversarial.sh, runs/sequence_systems.sh and runs/luo.sh; the other
-# six are corpora: of the bands, of rock, of MAESTRO, of POP909's melodies (runs/sequence_systems.sh makes it), of the
+# ADVERSARIAL holds the runs of runs/adversarial.sh and runs/ape_gan.sh, SEQUENCE and LUO those of
+# runs/sequence_systems.sh and runs/luo.sh; the other six are corpora: of the bands, of rock, of MAESTRO, of POP909's melodies (runs/sequence_systems.sh makes it), of the
 # chorales and of the composer. frame_rnn is trained here for 400 steps. Composer and pianist are the bundled weights.
 # What lies in OUT already is not made again. About half an hour of one core.
 set -euo pipefail
@@ -32,7 +32,7 @@ done
 for name in luo_rnn/poly-small-attention-residual-embedding luo_roll_rnn/small-basic; do
   show $name "$luo/${name/\//-}-0" "$maestro"
 done
-for name in muse_gan/small-fine cnn_lstm_gan/small bilstm_gan/small naive_gan/small midi_net/small; do
+for name in muse_gan/small-fine ape_gan/small cnn_lstm_gan/small bilstm_gan/small naive_gan/small midi_net/small; do
   show $name "$gans/${name/\//-}-0" "$band"
 done
 for name in wgan_gp_attention/small-gates wgan_gp_attention/small dcgan/small dcgan/small-hybrid; do
