@@ -38,11 +38,14 @@ def penalty_behind(
     overlap: what that layer makes of points between phrases lies between what it makes of the phrases, and what it does
     to the length of slopes the products of its weights with each other say.
 
-    real, made: (..., R, F), what the first layer made of phrases; marks: what the others make of it; products:
+    real, made: (..., R, F), what the first layer made of phrases; detached, that layer learns of the penalty by its
+    products alone; marks: what the others make of it; products:
     () -> (..., F, F), the first layer's weights with each other, summed over its inputs."""
     share = torch.rand(*real.shape[:-2], 1, 1, device=real.device)
     with torch.autocast(real.device.type, enabled=False):
-        between = torch.lerp(made.detach().float(), real.detach().float(), share).requires_grad_()
+        between = torch.lerp(made.float(), real.float(), share)
+        if not between.requires_grad:
+            between.requires_grad_()
         (slopes,) = torch.autograd.grad(marks(between).sum(), between, create_graph=True)
         squares = (slopes @ products() * slopes).sum((-2, -1))
         return weight * (squares.clamp(min=1e-12).sqrt() - 1).square().mean()
