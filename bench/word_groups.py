@@ -1,6 +1,6 @@
 """Whether words make the music of APE-GAN: its figure 6 with controls, words never seen, and what its gate does.
 
-    python bench/word_groups.py --runs DIR --corpus CORPUS [--pieces 64] [--seed 0]
+    python bench/word_groups.py --runs DIR --corpus CORPUS [--pieces 128] [--seed 0]
 
 DIR holds runs of ape_gan, each a folder ape_gan-RECIPE-SEED. Sentences are those of sentence_groups.json, in six groups
 of meaning, three of which are the opposites of the others; no word that carries their meaning was learned from.
@@ -46,6 +46,7 @@ DISTRIBUTION = "pitch x length"
 KNOWN = 8  # sentences of a meaning, of words learned from, that a group's own music is made of
 TWICE = 3  # sentences of a group that are composed twice
 RESAMPLES = 200
+SIDES = ("within", "median within", "opposed", "others")
 SHOWN = ("small, seed 0", "small, seed 1")  # as pictures
 IN_C = Key(0, "major")
 OTHERS = [name for names in GROUPS.values() for name in names]
@@ -102,6 +103,7 @@ def measured(system: ApeGan, run: Mapping[str, Any], tries: int | None) -> dict[
     return {
         "matrix": matrix,
         **{side: float(np.nanmean(values)) for side, values in sides(matrix).items()},
+        "median within": float(np.nanmedian(sides(matrix)["within"])),
         "twice": float(np.mean(twice)),
         "right": [sum(right), len(right)],
         "astray": [f"{name}: {near}" for name, near, ok in zip(OTHERS, nearest, right, strict=True) if not ok],
@@ -120,7 +122,9 @@ def of_real_music(pairs: Pairs, rng: np.random.Generator) -> dict[str, float]:
         for half in np.array_split(counts, max(2, len(counts) // 64)):
             parts.append(half)
             groups.append(group)
-    return {side: float(np.mean(values)) for side, values in sides(pair_matrix(parts, rng), groups).items()}
+    apart = sides(pair_matrix(parts, rng), groups)
+    means = {side: float(np.mean(values)) for side, values in apart.items()}
+    return {**means, "median within": float(np.median(apart["within"]))}
 
 
 def gate(run: Run, phrases: int, seed: int) -> list[list[Any]]:
@@ -164,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--pieces", type=int, default=64)
+    parser.add_argument("--pieces", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -183,9 +187,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         task = progress.add_task("runs", total=len(runs) + 2)
         for run in runs:
             name = f"{run.name.partition('/')[2]}, seed {run.seed}"
-            found[name] = measured(run.system, told, None)
             if run.name.endswith("/small"):
-                found[f"{name}, no gate"] = measured(run.system, told, 0)
+                found[name] = measured(run.system, told, None)
+            found[f"{name}, no gate"] = measured(run.system, told, 0)
             progress.advance(task)
         torch.manual_seed(options.seed)
         small = next(run for run in runs if run.name.endswith("/small"))
@@ -195,16 +199,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         gates = [[f"seed {run.seed}: {row[0]}", *row[1:]] for run in runs if run.name.endswith("/small")
                  for row in gate(run, 6000, options.seed)]  # fmt: skip
         progress.advance(task)
-    sides_of_real = [real[side] for side in ("within", "opposed", "others")]
+    sides_of_real = [real[side] for side in SIDES]
     rows: list[list[Any]] = [["held-out music of the same meanings", *sides_of_real, None, None, None]]
     for name, one in found.items():
         right, asked = one["right"]
         share = {key: 100 * value for key, value in asdict(wilson_interval(right, asked)).items() if key != "pieces"}
-        rows.append([name, one["within"], one["opposed"], one["others"], one["twice"], share, 100 * one["accepted"]])
+        accepted = 100 * one["accepted"] if "gate" not in name else None
+        rows.append([name, *(one[side] for side in SIDES), one["twice"], share, accepted])
     tables = [
         {
             "title": "Figure 6 of the APE-GAN paper, with controls",
-            "columns": ["", "within groups", "opposed groups", "other groups", "the same sentence twice",
+            "columns": ["", "within groups", "median within", "opposed groups", "other groups", "the same twice",
                         "sentences with their group, %", "accepted, %"],
             "rows": rows,
             "note": f"KL divergence in nats between the notes of {options.pieces} pieces of 4 bars of each of"

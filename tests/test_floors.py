@@ -22,9 +22,10 @@ FLOORS = [
     {"systems"},
     {"registry", "catalogue"},
     {"checkpoint"},
-    {"measured", "given", "runs", "processes"},
+    {"measured", "given", "checking", "runs", "processes"},
     {"train", "composing"},
     {"evaluation", "generating", "studio"},
+    {"active"},
     {"cli", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -6,6 +6,7 @@ Legend: B phrases, K tracks, S steps of a phrase, P pitches.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from orchestrion.corpus.phrases import ALL_THAT_PLAY, Selection, phrase_table
 from orchestrion.corpus.store import Corpus
 from orchestrion.metrics.phrases import energy_distance, phrase_features
 from orchestrion.representations.phrases import PhraseGrid, empty, flooded
-from orchestrion.system import Request, RequestError
+from orchestrion.score.bars import bars
+from orchestrion.system import Request, RequestError, UnheardError
 
 #: One phrase for each of some random streams, (B, K, S, P) bool.
 Draw = Callable[[Sequence[np.random.Generator]], np.ndarray]
@@ -134,6 +136,35 @@ def checked(draw: Draw, check: Check, tries: int, rejected: Callable[[str], None
         return phrases
 
     return drawn
+
+
+def phrases_of(score: Score, grid: PhraseGrid, up: int = 0) -> np.ndarray:
+    """A piece as a critic hears it, (C, K, S, P) bool, by an octave or less of semitones higher but for its drums:
+    phrases one after another and, where bars are left over, one more that ends with the last bar, so that none is half
+    empty.
+
+    Raises UnheardError for bars of other than four quarter notes, fewer of them than a phrase has, and music of which
+    nothing lies on the grid."""
+    layout = bars(score)
+    other = next((bar for bar in layout if bar.length != 4 * score.tpq), None)
+    if other is not None:
+        raise UnheardError(f"the critic hears bars of four quarter notes, and not one of {other.length / score.tpq:g}"
+                           f" in {other.meter.name}; ask for 4/4, or take another critic")  # fmt: skip
+    if len(layout) < grid.bars:
+        raise UnheardError(f"the critic hears phrases of {grid.bars} bars, and the music has {len(layout)}; ask for"
+                           f" {grid.bars} or more, or take another critic")  # fmt: skip
+    wide = replace(grid, lowest=0, pitches=128)  # what lies out of range may come into it
+    every = np.pad(wide.encode(score), ((0, 0), (0, 0), (0, 0), (12, 12)))
+    lowest = [12 + grid.lowest - (0 if name == "drums" else up) for name in grid.track_set.names]
+    tracks = [every[:, track, :, first : first + grid.pitches] for track, first in enumerate(lowest)]
+    roll = np.stack([track.reshape(-1, grid.pitches) for track in tracks])  # (K, all steps, P)
+    roll = np.pad(roll, ((0, 0), (0, max(0, len(layout) * grid.steps_a_bar - roll.shape[1])), (0, 0)))
+    firsts = [*range(0, len(layout) - grid.bars, grid.bars), len(layout) - grid.bars]
+    cut = np.stack([roll[:, first * grid.steps_a_bar :][:, : grid.shape[1]] for first in firsts])
+    if not cut.any():
+        raise UnheardError("the critic hears nothing: no note of the music lies on its tracks and within"
+                           f" its pitches, {grid.lowest} to {grid.lowest + grid.pitches - 1}")  # fmt: skip
+    return cut
 
 
 def normal_noise(rngs: Sequence[np.random.Generator], *shape: int) -> Tensor:

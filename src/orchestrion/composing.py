@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from symusic import Score
 
 import orchestrion
 from orchestrion import checkpoint
+from orchestrion.checking import Gate, Verdict, candidates, check_own_tries
 from orchestrion.errors import UserError
 from orchestrion.given import Given, bound, composed_part, followed, joined, key_around
 from orchestrion.measured import check_controls
@@ -82,6 +85,11 @@ class Model:
         """Whether the model writes bars; the others write in real time."""
         return "bars" in self.system.holds
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """What names it in a record."""
+        return {"system": self.name, "sha256": self.sha256, "step": self.notes.get("step")}
+
 
 @dataclass(frozen=True)
 class Composition:
@@ -135,6 +143,15 @@ def load(model: str | Path | None = None) -> Model:
     return Model(system.eval(), notes["system"], notes, digest)
 
 
+def bundled(system: str) -> Path:
+    """The weights of a system that come with the package. Raises ComposeError where there are none."""
+    there = sorted(folder.name for folder in WEIGHTS.iterdir() if (folder / "config.json").exists())
+    if system not in there:
+        raise ComposeError(f"no weights of {system!r} come with the package, only of {', '.join(there)}; name a run of"
+                           " your own as the model")  # fmt: skip
+    return WEIGHTS / system
+
+
 def compose(
     sentence: str = "",
     *,
@@ -153,6 +170,9 @@ def compose(
     reject: int | None = None,
     against: CopyIndex | None = None,
     seconds: float | None = None,
+    check: Model | None = None,
+    tries: int | None = None,
+    best_of: int | None = None,
     progress: Progress | None = None,
 ) -> list[Composition]:
     """Compose `count` pieces from a sentence; options beat its words.
@@ -162,10 +182,15 @@ def compose(
     temperature, top_p: as the system is best drawn from, where they are not named.
     reject: a piece of which a phrase of more notes than this lies in a piece of `against` is composed again, from a
     further random stream of the same seed, at most MAX_TRIES times in all; what is given does not count.
-    Raises ControlsError, ComposeError, EncoderError, CellsError or CheckpointError, each with one line.
+    check: a critic; a piece that it gives 0.5 or less is composed again, at most `tries` times (checking.TRIES), from
+    further random streams of the same seed, and then the best is kept and the record says that it is not accepted.
+    best_of: of so many candidates of each piece the one of the highest odds instead. Without a critic `tries` says how
+    often a system composes again what its own discriminator refuses, 0 for never; a critic takes the place of that.
+    Raises CheckError, UnheardError, ComposeError, EncoderError, CellsError or CheckpointError, each with one line.
     """
     reading = merge(read_controls(sentence), bars=bars, tempo=tempo, key=key, meter=meter, instruments=instruments)
-    wish = _Wish(reading, count, seed, temperature, top_p, model or load(), encoder, reject, against, seconds, progress)
+    wish = _Wish(reading, count, seed, temperature, top_p, model or load(), encoder, reject, against, seconds, progress,
+                 check, tries, best_of)  # fmt: skip
     if like is None:
         return _from_nothing(wish)
     if not wish.model.has_bars:
@@ -246,12 +271,14 @@ def fill(
 @dataclass(frozen=True)
 class _Take:
     """What the model made, and in which try; where copies are rejected, the notes of the longest phrase that it shares
-    with a training piece, and with which."""
+    with a training piece, and with which; where a critic checks, its odds and, once it is chosen, those of all."""
 
     score: Score
     tries: int
     notes: int = 0
     of: str | None = None
+    odds: float = 0.0
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -267,6 +294,10 @@ class _Wish:
     against: CopyIndex | None = None
     seconds: float | None = None
     progress: Progress | None = None
+    check: Model | None = None
+    tries: int | None = None
+    best_of: int | None = None
+    rejected: Counter[str] = field(default_factory=Counter)  # of what the system itself made again, by reason
 
     @classmethod
     def of(cls, sentence: str, **options: Any) -> _Wish:
@@ -278,10 +309,11 @@ class _Wish:
         """As asked for, else as the system is best drawn from."""
         return self.model.system.sampling.but(self.temperature, self.top_p)
 
-    def generate(self, request: Request) -> list[_Take]:
+    def generate(self, request: Request, whole: Callable[[Score], Score] = lambda score: score) -> list[_Take]:
+        """whole: what the system makes -> what is handed out, which a critic hears."""
         if not 1 <= self.count <= MAX_COUNT:
             raise ComposeError(f"{self.count} pieces cannot be composed at once; ask for 1 to {MAX_COUNT}")
-        sampling = self.sampling
+        sampling, gate = self.sampling, self.gate
         if self.seconds is not None and self.model.has_bars:
             raise ComposeError(f"{self.model.name} writes bars and knows no seconds; ask for a number of bars")
         if self.seed < 0:
@@ -294,23 +326,49 @@ class _Wish:
                                f"{PHRASE_MOVES + 1}; ask for {PHRASE_MOVES + 1} or more")  # fmt: skip
         with _one_thread():
             leaning, _ = read_leaning(self.reading.sentence)
-            request = replace(request, count=self.count, sentence=self._embedding(), leaning=leaning,
-                              temperature=sampling.temperature,
-                              top_p=sampling.top_p, progress=self.progress)  # fmt: skip
-            takes: dict[int, _Take] = {}
-            places = list(range(self.count))
-            for tries in range(1, MAX_TRIES + 1):
-                rng = np.random.default_rng(self.seed if tries == 1 else (self.seed, tries))
+            request = replace(request, sentence=self._embedding(self.model), leaning=leaning,
+                              temperature=sampling.temperature, top_p=sampling.top_p, progress=self.progress,
+                              tries=0 if gate else self.tries,
+                              rejected=lambda reason: self.rejected.update([reason]))  # fmt: skip
+            told = self._told(request.sentence)
+
+            def draw(places: list[int], turn: int) -> list[_Take]:
+                rng = np.random.default_rng(self.seed if turn == 1 else (self.seed, turn))
                 scores = self.model.system.generate(replace(request, count=len(places)), rng)
-                takes |= {place: self._take(score, request, tries)
-                          for place, score in zip(places, scores, strict=True)}  # fmt: skip
-                places = [place for place in places if takes[place].notes > (self.reject or inf)]
-                if not places:
-                    return [takes[place] for place in range(self.count)]
-        worst = takes[places[0]]
-        raise ComposeError(f"each of {MAX_TRIES} tries at piece {places[0] + 1} shares a phrase of more than "
-                           f"{self.reject} notes with a training piece, the last one {worst.notes} with {worst.of}; "
-                           "allow more notes, or ask with another seed")  # fmt: skip
+                return [self._take(score, request, turn, whole, told) for score in scores]
+
+            return [self._chosen(takes, place) for place, takes in enumerate(candidates(self.count, draw, self._wants))]
+
+    @cached_property
+    def gate(self) -> Gate | None:
+        """Raises CheckError or ComposeError for what cannot be checked."""
+        if self.check is not None:
+            return Gate.of(self.check.system, self.check.named, self.tries, self.best_of)
+        if self.best_of is not None:
+            raise ComposeError("the best of several is chosen by a critic; name one to check by")
+        check_own_tries(self.model.system, self.model.name, self.tries)
+        return None
+
+    def _copied(self, take: _Take) -> bool:
+        return take.notes > (inf if self.reject is None else self.reject)
+
+    def _wants(self, takes: list[_Take]) -> bool:
+        """Whether to compose another of a piece: copies are thrown away, and a critic may ask for more."""
+        own = [take.odds for take in takes if not self._copied(take)]
+        if len(takes) - len(own) >= MAX_TRIES:
+            return False
+        return not own if self.gate is None else self.gate.wants(own)
+
+    def _chosen(self, takes: list[_Take], place: int) -> _Take:
+        own = [take for take in takes if not self._copied(take)]
+        if not own:
+            raise ComposeError(f"each of {MAX_TRIES} tries at piece {place + 1} shares a phrase of more than "
+                               f"{self.reject} notes with a training piece, the last one {takes[-1].notes} with "
+                               f"{takes[-1].of}; allow more notes, or ask with another seed")  # fmt: skip
+        if self.gate is None:
+            return own[0]
+        verdict = Verdict(tuple(take.odds for take in own))
+        return replace(own[verdict.index], verdict=verdict)
 
     def held(self, asked: Controls) -> tuple[_Wish, Controls]:
         """Of what is asked what the model can hold; what was said and it cannot is told as not understood."""
@@ -320,18 +378,33 @@ class _Wish:
         reading = replace(self.reading, not_understood=(*self.reading.not_understood, *said))
         return replace(self, reading=reading), replace(asked, **{name: _NOTHING[name] for name in lost})
 
-    def _take(self, score: Score, request: Request, tries: int) -> _Take:
-        if self.against is None:
-            return _Take(score, tries)
-        copy = self.against.longest(score if request.hole is None else composed_part(score, request.hole), PHRASE_MOVES)
-        return _Take(score, tries, copy.notes, copy.piece_id) if copy else _Take(score, tries)
+    def _take(
+        self, score: Score, request: Request, tries: int, whole: Callable[[Score], Score], told: np.ndarray | None
+    ) -> _Take:
+        """told: the sentence as the critic reads it."""
+        take = _Take(score, tries)
+        if self.against is not None:
+            part = score if request.hole is None else composed_part(score, request.hole)
+            copy = self.against.longest(part, PHRASE_MOVES)
+            take = replace(take, notes=copy.notes, of=copy.piece_id) if copy else take
+        if self.gate is not None and not self._copied(take):
+            key = request.key if request.strict_key else None
+            take = replace(take, odds=self.gate.odds_of(whole(score), told, key))
+        return take
 
-    def _embedding(self) -> np.ndarray | None:
+    def _embedding(self, model: Model) -> np.ndarray | None:
         """The sentence by the encoder that the model was trained with; None for a model that reads no words."""
-        if not self.reading.sentence.strip() or not hasattr(self.model.system.config, "sentence_width"):
+        if not self.reading.sentence.strip() or not hasattr(model.system.config, "sentence_width"):
             return None
-        encoder = self.encoder or SentenceEncoder.load(self.model.notes.get("encoder"))
+        encoder = self.encoder or SentenceEncoder.load(model.notes.get("encoder"))
         return encoder.encode([self.reading.sentence])[0]
+
+    def _told(self, sentence: np.ndarray | None) -> np.ndarray | None:
+        """The sentence as the critic reads it; `sentence`: as the model does."""
+        if self.check is None:
+            return None
+        same = self.check.notes.get("encoder") == self.model.notes.get("encoder")
+        return sentence if same and sentence is not None else self._embedding(self.check)
 
     def composition(
         self,
@@ -362,7 +435,9 @@ class _Wish:
             "all_hold": all(check.holds for check in checks),
             "copying": {"reject": self.reject, "against": self.against.source, "tries": take.tries,
                         "longest_phrase_notes": take.notes, "of": take.of} if self.against else None,
-            "model": {"system": self.model.name, "sha256": self.model.sha256, "step": self.model.notes.get("step")},
+            "rejected": dict(self.rejected),
+            "check": {**self.gate.record, **take.verdict.record} if self.gate and take.verdict else None,
+            "model": self.model.named,
             "versions": versions(),
         }  # fmt: skip
         return Composition(score, record, reading.sentence or what)
@@ -412,7 +487,7 @@ def _around(wish: _Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: 
     wish = replace(wish, reading=bound(wish.reading, given.cells, keeps_bars))
     key, strict = key_around(wish.reading, given.score)
     request = Request(key=key, strict_key=strict, given=given.cells, hole=hole)
-    composed = wish.generate(request)
+    composed = wish.generate(request, lambda score: joined(given, hole, score))
     meters, tempi = set(given.cells.meters), {tempo.qpm for tempo in given.score.tempos}
     asked = Controls(
         bars=len(hole),
@@ -442,7 +517,7 @@ def _behind(wish: _Wish, score: Score, bars: int) -> list[Composition]:
     return [
         wish.composition(request, what, replace(take, score=followed(score, take.score)), asked, index,
                          given_sha256=digest)
-        for index, take in enumerate(wish.generate(request))
+        for index, take in enumerate(wish.generate(request, lambda composed: followed(score, composed)))
     ]  # fmt: skip
 
 

@@ -34,6 +34,10 @@ class RequestError(UserError):
     """What a system cannot make; the message says why and what it could."""
 
 
+class UnheardError(UserError):
+    """Music that a system cannot judge; the message says why and what it could."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What to make. A system uses what it can and says in its docstring what that is.
@@ -202,3 +206,14 @@ class LikelihoodSystem(Protocol):
     def piece_nats(self, score: Score, sentence: np.ndarray | None = None) -> PieceNats:
         """The whole piece in evaluation mode, each of its notes predicted exactly once, by sliding context where it is
         long. sentence: as in Request. Raises UserError for music that the system cannot hold."""
+
+
+@runtime_checkable
+class JudgingSystem(Protocol):
+    """A System whose discriminator says how likely music is to be real and, where it was taught sentences, to be what
+    one asks for. Others have no such method."""
+
+    def odds_of(self, score: Score, sentence: np.ndarray | None = None, key: Key | None = None) -> float:
+        """The mean, 0 to 1, of the odds that it gives to the parts of a piece; above 0.5 the piece is called real.
+        sentence: as in Request, by the encoder that the system was trained with; key: of the piece, else estimated.
+        Raises UnheardError for music that the system cannot hear, RequestError for another encoder's sentence."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrion.cli import show
+from orchestrion.cli.checking import BestOf, Check, Tries, critic_of, tell_acceptance
 from orchestrion.cli.music import Temperature, TopP
 
 
@@ -23,14 +24,21 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="The same line with the same seed gives the same pieces.")] = 0,
     temperature: Temperature = None,
     top_p: TopP = None,
+    check: Check = None,
+    tries: Tries = None,
+    best_of: BestOf = None,
 ) -> None:
     """Make many pieces with a trained system, without words, as MIDI files."""
     from orchestrion import composing, generating
+    from orchestrion.checking import Gate
 
-    asked = generating.Asked(count, bars, seconds, tempo, seed, temperature, top_p)
-    loaded = composing.load(model)
+    loaded, critic = composing.load(model), critic_of(check, best_of)
+    gate = None if critic is None else Gate.of(critic.system, critic.named, tries, best_of)
+    asked = generating.Asked(count, bars, seconds, tempo, seed, temperature, top_p, None if gate else tries)
     with show.progress("generating", "pieces") as told:
-        rejected = generating.write_pieces(loaded, asked, out, progress=told)
+        rejected, verdicts = generating.write_pieces(loaded, asked, out, gate=gate, progress=told)
     for reason, times in rejected.most_common():
         show.line(f"drawn again {times:,} times: {reason}", "yellow")
+    if gate:
+        tell_acceptance(gate.named["system"], verdicts)
     show.line(f"wrote {count:,} pieces to {out}", "green")

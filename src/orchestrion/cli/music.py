@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from orchestrion.cli import show
+from orchestrion.cli.checking import BestOf, Check, Tries, critic_of, tell_checks
 from orchestrion.errors import UserError
 from orchestrion.text import controls
 from orchestrion.theory import Key, Meter
@@ -85,7 +86,10 @@ Count = Annotated[int, typer.Option("--n", help="How many pieces, composed toget
 FormatsOption = Annotated[Any, typer.Option(parser=_formats, metavar="LIST", help=f"Of {', '.join(FORMATS)}.")]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", "--system", help="A run, a checkpoint or the name of bundled weights; else composer."),
+    typer.Option("--model", help="A run, a checkpoint or the name of bundled weights; else composer."),
+]
+SystemOption = Annotated[
+    str | None, typer.Option("--system", metavar="NAME", help="The weights of this system that come with the package.")
 ]
 Seconds = Annotated[
     float | None, typer.Option(min=0.5, help="A length in place of bars, for systems that write in real time.")
@@ -107,11 +111,15 @@ def compose(
     top_p: TopP = None,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
+    system: SystemOption = None,
     seconds: Seconds = None,
     reject: Annotated[
         int | None, typer.Option(metavar="NOTES", help="Compose again what copies a phrase of more notes.")
     ] = None,
     against: Annotated[Path | None, typer.Option(metavar="CORPUS", help="Whose pieces --reject looks for.")] = None,
+    check: Check = None,
+    tries: Tries = None,
+    best_of: BestOf = None,
 ) -> None:
     """Compose music from a sentence. An option beats the words."""
     from orchestrion.cli.corpus import opened_index
@@ -123,6 +131,7 @@ def compose(
         raise typer.BadParameter(f"to leave out copies, add {missing} count as copied")
     given = None if like is None else read(like)
     index = None if against is None else opened_index(open_corpus(against))
+    critic = critic_of(check, best_of)
 
     def made(**options: Any) -> list[Composition]:
         from orchestrion import composing
@@ -138,10 +147,13 @@ def compose(
             seconds=seconds,
             reject=reject,
             against=index,
+            check=critic,
+            tries=tries,
+            best_of=best_of,
             **options,
         )
 
-    _make(made, out, formats, model, seed, count, temperature, top_p)
+    _make(made, out, formats, _chosen(model, system), seed, count, temperature, top_p)
 
 
 def continue_(
@@ -156,6 +168,7 @@ def continue_(
     top_p: TopP = None,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
+    system: SystemOption = None,
     seconds: Seconds = None,
 ) -> None:
     """Go on from given music, which stays note for note."""
@@ -169,7 +182,7 @@ def continue_(
 
         return composing.continue_score(score, added, sentence, key=key, seconds=seconds, **options)
 
-    _make(made, out or f"{file.stem}-continued", formats, model, seed, count, temperature, top_p)
+    _make(made, out or f"{file.stem}-continued", formats, _chosen(model, system), seed, count, temperature, top_p)
 
 
 def fill(
@@ -190,6 +203,7 @@ def fill(
     top_p: TopP = None,
     formats: FormatsOption = DEFAULT_FORMATS,
     model: ModelOption = None,
+    system: SystemOption = None,
 ) -> None:
     """Compose some bars of some tracks anew; everything else stays note for note."""
     from orchestrion.score.files import read
@@ -205,7 +219,7 @@ def fill(
         chosen = tracks_named(score, [name for name in tracks.split(",") if name.strip()])
         return composing.fill(score, bars, chosen, sentence, add=add or (), key=key, **options)
 
-    _make(made, out or f"{file.stem}-filled", formats, model, seed, count, temperature, top_p)
+    _make(made, out or f"{file.stem}-filled", formats, _chosen(model, system), seed, count, temperature, top_p)
 
 
 def _make(
@@ -237,6 +251,17 @@ def _make(
     _tell(pieces)
     for paths in written:
         show.line("wrote " + "  ".join(map(str, paths)), "green")
+
+
+def _chosen(model: Path | None, system: str | None) -> Path | None:
+    """What names the weights to compose with."""
+    if system is None:
+        return model
+    if model is not None:
+        raise typer.BadParameter("--model and --system name the weights twice; leave one of them out")
+    from orchestrion.composing import bundled
+
+    return bundled(system)
 
 
 def _base(out: str) -> Path:
@@ -278,6 +303,9 @@ def _tell(pieces: list[Composition]) -> None:
             notes, tries = copying["longest_phrase_notes"], copying["tries"]
             shared = f"a phrase of {notes} notes with {copying['of']}" if notes else "no phrase"
             show.line(f"piece {number} shares {shared}; {tries} {'try' if tries == 1 else 'tries'}")
+    for reason, times in record["rejected"].items():
+        show.line(f"drawn again {times:,} times: {reason}", "yellow")
+    tell_checks([piece.record["check"] for piece in pieces])
 
 
 def _standing(strength: str, overruled_by: str) -> str:

@@ -8,12 +8,15 @@ Legend: N phrases, M sentences, Q meanings, D dimensions of an embedding, K trac
 
 from __future__ import annotations
 
+import io
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -38,7 +41,7 @@ FEWEST = 0.002  # share of the phrases that a meaning must be true of to be spok
 _CROWD = 0.7  # a band plays more notes than a soloist, and fewer than as many soloists
 _EMPHASIS = 3  # times as often as of notes, modes and genres it is spoken of moods and registers
 _FEWER = 10  # times fewer sentences of what no word is held out of
-_VERSION = 3
+_VERSION = 5
 #: Moods that no one labelled: by mode, and by whether the music is aroused (Russell 1980). Of EMOPIA's clips, which
 #: people heard as one of four, `captions.guessed_mood` is right of two thirds by the same signs.
 GUESSES = {("major", "aroused"): "happy", ("minor", "aroused"): "tense", ("minor", "at rest"): "sad",
@@ -216,8 +219,12 @@ def pair_table(
 @lru_cache(maxsize=8)
 def _opened(path: Path, written_ns: int, phrases: Phrases) -> tuple[Mapping[str, Any], Pairs]:
     told = json.loads(path.read_text("utf-8"))
-    with np.load(path.with_suffix(".npz")) as arrays:
-        pairs = Pairs(phrases, sentences=tuple(told["sentences"]), **{name: arrays[name] for name in arrays})
+    try:
+        with path.with_suffix(".npz").open("rb") as file, np.load(file) as kept:
+            arrays = dict(kept)
+    except (BadZipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.stem}.npz is damaged") from error
+    pairs = Pairs(phrases, sentences=tuple(told["sentences"]), **arrays)
     if len(pairs.embeddings) != len(pairs.sentences) or pairs.true.shape[1] != len(MEANINGS):
         raise ValueError(f"{path} tells of other pairs")
     return told, pairs
@@ -248,12 +255,12 @@ def _write(
     for first in range(0, len(texts), step):
         progress(len(chosen) + first * len(chosen) // max(len(texts), 1), 2 * len(chosen))
         parts.append(encoder.encode(texts[first : first + step]).astype(np.float16))
-    unfinished = path.with_suffix(".part.npz")
     true, denied = (np.array([one[side] for one in heard], bool).reshape(len(heard), len(MEANINGS)) for side in (0, 1))
+    data = io.BytesIO()
     np.savez(
-        unfinished, firsts=phrases.apart[chosen], shifts=np.array(shifts, np.int64), true=true, denied=denied,
-        embeddings=np.concatenate(parts), meanings=np.array([number for _, number in said]),
+        data, firsts=phrases.apart[chosen], shifts=np.array(shifts, np.int64), true=true, denied=denied,
+        embeddings=np.concatenate(parts), meanings=np.array([number for _, number in said], np.int64),
     )  # fmt: skip
-    unfinished.replace(path.with_suffix(".npz"))
+    replace_file(path.with_suffix(".npz"), data.getvalue())
     replace_file(path, json.dumps({**made_of, "sentences": texts}) + "\n")
     progress(2 * len(chosen), 2 * len(chosen))

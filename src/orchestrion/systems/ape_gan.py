@@ -10,7 +10,7 @@ Reads the paper's claim that music "that deviates too much from the input text w
 that hears no text cannot tell, so ours is told the sentence (a projection, Miyato and Koyama 2018) and learns from
 real music with sentences that are not true of it as well (Reed et al. 2016); `condition` leaves out either, or
 shuffles.
-Added in `small`: a reader, learned by itself, turns the embedding into what was meant, as the embedding holds
+Added in `small`: a reader, learned by itself, turns the embedding into the odds of meanings, as the embedding holds
 opposites near to each other; noise beside it, so that a sentence makes many pieces; gates by bar and track, and the
 mean of the generator's weights; a penalty on slopes; pairs without a sentence, so that it composes without words too.
 All music is learned in C and moved to the key asked for. Behind the first phrase of a piece others follow, with the
@@ -36,8 +36,9 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from orchestrion.adversarial import checked, compose_phrases, normal_noise, phrase_figures, said_of
-from orchestrion.corpus.pairs import Pairs, pair_table
+from orchestrion.adversarial import checked, compose_phrases, normal_noise, phrase_figures, phrases_of, said_of
+from orchestrion.corpus.judged import JudgedCorpus
+from orchestrion.corpus.pairs import Pairs, pair_table, to_c
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.sayings import MEANINGS
 from orchestrion.corpus.store import Corpus
@@ -45,25 +46,32 @@ from orchestrion.nn.adversarial import Gates, average_of, binary_neurons, follow
 from orchestrion.nn.bar_layers import Growth, Temporal, cells_in_order, growing_layers
 from orchestrion.nn.phrase_critic import Convolution, PhraseCritic, steps_left
 from orchestrion.representations.phrases import PhraseGrid
-from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
+from orchestrion.score.analysis import estimate_key
+from orchestrion.system import Batch, Recipe, RecipeError, Request, RequestError, System, Training
 from orchestrion.text.encoder import SentenceEncoder
+from orchestrion.theory import Key
 
 CONDITIONS = ("matching", "projection", "shuffled", "none")
 MEASURED = 128  # phrases of a validation batch
+JUDGED = 4  # real phrases to a judged one, where people judged some
 AT_ONCE = 16  # phrases drawn in one call: what they need lies in the cache of a core
-TRIES = 16  # at a phrase that the discriminator refuses, where a request names no number
-_BLUR = 0.03  # deviation of noise on each number of an embedding while the reader learns
+TRIES = 64  # at a phrase that the discriminator refuses, where a request names no number
+_BLUR, _FORGOTTEN = 0.06, 0.5  # noise on each number of an embedding, and features dropped, while the reader learns
+_NEW = 0.01  # weight of a batch in the shares of tonics
+_READ = 1024  # features of the reader
+_SURE = 2.0  # what the reader's odds are taken to the power of, so that what is likely meant is meant
 
 
 @dataclass(frozen=True)
 class ApeGanConfig:
     """Grid and piece_tracks: as for MuseGAN. sentence_width: D of the encoder.
 
-    meaning: W, of the reader; 0 for the embedding itself. noise: Z of each kind: of the piece, of its course over bars
-    and, where `players`, of each track; 0 for none. players: a bar generator a track, else one for all. gates: the
-    generator also draws which tracks rest in which bars. condition: one of CONDITIONS: what the discriminator is told:
-    the sentence, and to refuse real music with one that is not true of it ("matching"), the sentence alone
-    ("projection"), a wrong one ("shuffled"), nothing ("none"). Layers, penalty, critic_steps, average: as for MuseGAN.
+    reads: what was meant is read out of the embedding; else it enters as it is. noise: Z of each kind: of the piece,
+    of its course over bars and, where `players`, of each track; 0 for none. players: a bar generator a track, else
+    one for all. gates: the generator also draws which tracks rest in which bars. condition: one of CONDITIONS: what
+    the discriminator is told: the sentence, and to refuse real music with one that is not true of it ("matching"),
+    the sentence alone ("projection"), a wrong one ("shuffled"), nothing ("none"). Layers, penalty, critic_steps,
+    average: as for MuseGAN.
 
     Raises RecipeError for numbers that make no network, UserError for those that make no grid.
     """
@@ -75,7 +83,7 @@ class ApeGanConfig:
     pitches: int = 84
     piece_tracks: int = 5
     sentence_width: int = 384
-    meaning: int = 32
+    reads: bool = True
     noise: int = 32
     players: bool = True
     gates: bool = True
@@ -110,8 +118,8 @@ class ApeGanConfig:
             raise RecipeError(f"critic_layers need more than the {self.steps_a_bar} steps of a bar")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average {self.average} must be a share from 0 to less than 1")
-        if min(self.phrases, self.critic_steps, self.sentence_width) < 1 or min(self.noise, self.meaning) < 0:
-            raise RecipeError("phrases, critic_steps and sentence_width must be at least 1, noise and meaning 0")
+        if min(self.phrases, self.critic_steps, self.sentence_width) < 1 or self.noise < 0:
+            raise RecipeError("phrases, critic_steps and sentence_width must be at least 1, and noise 0")
         if self.gates and not self.noise:
             raise RecipeError("gates are drawn from noise; set gates to false where there is none")
 
@@ -122,23 +130,23 @@ class ApeGanConfig:
     @property
     def words(self) -> int:
         """Width of what generator and discriminator read of a sentence."""
-        return self.meaning or self.sentence_width
+        return len(MEANINGS) + 1 if self.reads else self.sentence_width
 
 
 _SMALL = ApeGanConfig()
 _SMALL_TRAINING = Training(steps=1500, warm_up_steps=0, decay_share=0.5, clip_norm=0.0, validate_every=100,
                            validation_batches=4, save_every=100)  # fmt: skip
 _PAPER = ApeGanConfig(
-    steps_a_bar=96, meaning=0, noise=0, players=False, gates=False, condition="none", temporal_filters=1024,
+    steps_a_bar=96, reads=False, noise=0, players=False, gates=False, condition="none", temporal_filters=1024,
     bar_layers=((512, 2, 1), (512, 2, 1), (256, 2, 1), (256, 2, 1), (128, 2, 1), (128, 3, 1), (64, 1, 7), (0, 1, 12)),
     critic_filters=128, critic_layers=((128, 2, 2), (128, 2, 2), (256, 4, 2), (512, 3, 2)), phrase_filters=(512, 128),
     critic_width=1024, penalty=0.0, critic_steps=1, phrases=64, rate=2e-4, critic_rate=2e-4, average=0.0,
 )  # fmt: skip
-_AS_PRINTED = replace(_SMALL, meaning=0, noise=0, players=False, gates=False, condition="none", penalty=0.0,
+_AS_PRINTED = replace(_SMALL, reads=False, noise=0, players=False, gates=False, condition="none", penalty=0.0,
                       critic_steps=1, average=0.0, rate=1e-3, critic_rate=1e-3)  # fmt: skip
 RECIPES = {
     "tiny": Recipe(
-        ApeGanConfig(steps_a_bar=16, pitches=60, piece_tracks=1, meaning=8, noise=8, temporal_filters=16,
+        ApeGanConfig(steps_a_bar=16, pitches=60, piece_tracks=1, noise=8, temporal_filters=16,
                      critic_filters=8, phrase_filters=(16, 16), critic_layers=((16, 4, 4), (16, 4, 4)), critic_width=32,
                      bar_layers=((24, 4, 1), (16, 4, 1), (8, 1, 5), (0, 1, 12)), critic_steps=4, phrases=8, rate=1e-2,
                      critic_rate=1e-2, penalty=1.0, average=0.0),
@@ -155,7 +163,7 @@ RECIPES = {
         _PAPER, replace(_SMALL_TRAINING, steps=20_000, decay_share=0.0, validate_every=500, save_every=500)
     ),
     "paper-matching": Recipe(
-        replace(_PAPER, noise=64, gates=True, players=True, meaning=64, condition="matching", penalty=10.0,
+        replace(_PAPER, noise=64, gates=True, players=True, condition="matching", penalty=10.0,
                 critic_steps=5, average=0.99),
         replace(_SMALL_TRAINING, steps=6000, validate_every=200, save_every=200),
     ),
@@ -170,10 +178,10 @@ class ApeGan(System):
     def __init__(self, config: ApeGanConfig) -> None:
         super().__init__()
         self.config, self.grid = config, config.grid
-        self.reader = Reader(config) if config.meaning else None
+        self.reader = Reader(config) if config.reads else None
         self.generator, self.discriminator = Generator(config), Discriminator(config)
         self.averaged = average_of(self.generator) if config.average else None
-        self.register_buffer("tonics", torch.ones(12))  # of the phrases that it learned from, and one each
+        self.register_buffer("tonics", torch.full((12,), 1 / 12))  # shares of the phrases that it learned from
 
     # ---- learning
 
@@ -196,30 +204,38 @@ class ApeGan(System):
         return pair_table(corpus, split, self.grid, encoder, selection=Selection(piece_tracks=self.config.piece_tracks))
 
     def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
-        """phrases (B, K, S, P) bool, sentences and denied (B, D), meanings and tonics (B,): see `Pairs.draw`."""
+        """phrases (B, K, S, P) bool, sentences and denied (B, D), meanings and tonics (B,): see `Pairs.draw`; to learn
+        from a JudgedCorpus, `judged` and `judged_real` as well: see `Judged.draw`."""
         count = self.config.phrases * self.config.critic_steps if split == "train" else MEASURED
-        drawn = self.pairs(corpus, split).draw(rng, count)
+        plain = corpus.plain if isinstance(corpus, JudgedCorpus) else corpus
+        drawn = self.pairs(plain, split).draw(rng, count)
+        if isinstance(corpus, JudgedCorpus) and split == "train":
+            drawn |= corpus.judged.draw(rng, self._judged_at_once * self.config.critic_steps)
         return {name: torch.from_numpy(values) for name, values in drawn.items()}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         sentences, denied = batch["sentences"], batch["denied"]
-        self.tonics += torch.bincount(batch["tonics"], minlength=12)
+        self.tonics.lerp_(torch.bincount(batch["tonics"], minlength=12) / len(batch["tonics"]), _NEW)
         if self.config.condition == "shuffled":
             sentences = sentences.roll(1, 0)
         if self.reader is not None:
             # an embedding is blurred, so that what lies near is read alike: its length is 1
             spoken = sentences.any(1)
-            read = self.reader.odds(sentences + _BLUR * torch.randn_like(sentences) * spoken[:, None])
+            read = self.reader.odds(sentences + _BLUR * torch.randn_like(sentences) * spoken[:, None], forgetting=True)
             yield "reader", F.cross_entropy(read.float(), batch["meanings"])
         with torch.no_grad():
             words, others = self.words(sentences), self.words(denied)
         size = self.config.phrases
-        for phrases, said, wrong in zip(
-            batch["phrases"].split(size), words.split(size), others.split(size), strict=True
+        for step, (phrases, said, wrong) in enumerate(
+            zip(batch["phrases"].split(size), words.split(size), others.split(size), strict=True)
         ):
             with torch.no_grad():
                 made = self.drawn(said, self._noise(len(said)))
-            yield "discriminator", self.discriminator_loss(phrases.float(), made, said, wrong)
+            loss = self.discriminator_loss(phrases.float(), made, said, wrong)
+            if "judged" in batch:
+                part = slice(step * self._judged_at_once, (step + 1) * self._judged_at_once)
+                loss = loss + self.judged_loss(batch["judged"][part].float(), batch["judged_real"][part].float())
+            yield "discriminator", loss
         said = words[-size:]
         with frozen(self.discriminator):
             loss = F.softplus(-self.discriminator(self.drawn(said, self._noise(len(said))), said)).mean()
@@ -238,9 +254,13 @@ class ApeGan(System):
             fake = (fake + F.softplus(critic.logits(found, others)).mean()) / 2
         if not self.config.penalty:
             return loss + fake
-        products = critic.body.first_products
+        apart = (read.detach() for read in first)
         return (
-            loss + fake + penalty_behind(lambda read: critic.marks(read, words), products, *first, self.config.penalty)
+            loss
+            + fake
+            + penalty_behind(
+                lambda read: critic.marks(read, words), critic.body.first_products, *apart, self.config.penalty
+            )
         )
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
@@ -265,7 +285,7 @@ class ApeGan(System):
         """Embeddings (B, D), of length 1 or 0 for no sentence -> what generator and discriminator read (B, W)."""
         if self.reader is None:
             return sentences * self.config.sentence_width**0.5  # numbers of about 1, as those of noise
-        return self.reader(sentences) * sentences.any(1, keepdim=True)
+        return self.reader(sentences) * (len(MEANINGS) ** 0.5 * sentences.any(1, keepdim=True))
 
     def drawn(self, words: Tensor, noise: Tensor, generator: nn.Module | None = None) -> Tensor:
         """-> cells 0 or 1 (B, K, S, P), by another generator than the one that learns, where it is named."""
@@ -293,7 +313,7 @@ class ApeGan(System):
             request.rejected,
         )
         scores = compose_phrases(draw, self.grid, request, rng)
-        odds = (self.tonics / self.tonics.sum()).double().cpu().numpy()
+        odds = self.tonics.double().cpu().numpy()
         for score in scores:
             named = request.sentence is not None or request.strict_key
             transpose(score, request.key.tonic if named else int(rng.choice(12, p=odds / odds.sum())))
@@ -329,34 +349,52 @@ class ApeGan(System):
             odds.append(torch.sigmoid(self.discriminator(part.to(device).float(), words)).cpu().numpy())
         return np.concatenate(odds)
 
+    @torch.inference_mode()
+    def found(self, phrases: np.ndarray) -> np.ndarray:
+        """(B, C) what the discriminator reads its mark off in phrases in C (B, K, S, P) bool."""
+        device, critic = next(self.parameters()).device, self.discriminator
+        parts = torch.from_numpy(phrases).split(AT_ONCE)
+        return np.concatenate(
+            [critic.found(critic.body.first(part.to(device).float())).cpu().numpy() for part in parts]
+        )
+
+    def odds_of(self, score: Score, sentence: np.ndarray | None = None, key: Key | None = None) -> float:
+        """The mean of `odds` over the phrases of a piece, moved to C; see system.JudgingSystem."""
+        phrases = phrases_of(score, self.grid, to_c(estimate_key(score)[0] if key is None else key))
+        self.eval()
+        return float(self.odds(phrases, sentence).mean())
+
     def _embedding(self, sentence: np.ndarray | None) -> Tensor:
-        told = np.zeros(self.config.sentence_width, np.float32) if sentence is None else sentence.astype(np.float32)
+        width = self.config.sentence_width
+        told = np.zeros(width, np.float32) if sentence is None else sentence.astype(np.float32)
+        if told.shape != (width,):
+            raise RequestError(f"the sentence has {told.size} numbers, and this model was trained with an encoder that"
+                               f" makes {width}; name that encoder")  # fmt: skip
         return torch.from_numpy(told).to(next(self.parameters()).device)
 
 
 def transpose(score: Score, tonic: int) -> None:
-    """Music in C moved to a tonic, a tritone at most, in place; drums stay."""
+    """Music in C moved to a tonic, a tritone at most and by the way that `to_c` came, in place; drums stay."""
     for track in score.tracks:
         if not track.is_drum:
-            track.shift_pitch((tonic + 6) % 12 - 6, inplace=True)
+            track.shift_pitch(-to_c(Key(tonic, "major")), inplace=True)
 
 
 class Reader(nn.Module):
-    """Embeddings (B, D) -> what was meant (B, W), between -1 and 1. It learns to tell meanings apart, by `odds`."""
+    """Embeddings (B, D) -> what was meant (B, Q + 1): the odds of each meaning, and of none of them."""
 
     def __init__(self, config: ApeGanConfig) -> None:
         super().__init__()
-        self.inward = nn.Linear(config.sentence_width, 4 * config.meaning)
-        self.outward = nn.Linear(4 * config.meaning, config.meaning)
-        self.told = nn.Linear(config.meaning, len(MEANINGS) + 1)
+        self.inward = nn.Linear(config.sentence_width, _READ)
+        self.told = nn.Linear(_READ, len(MEANINGS) + 1)
 
     def forward(self, sentences: Tensor) -> Tensor:
-        scaled = sentences * sentences.shape[1] ** 0.5
-        return torch.tanh(self.outward(F.relu(self.inward(scaled))).float())
+        return torch.softmax(_SURE * self.odds(sentences).float(), 1)
 
-    def odds(self, sentences: Tensor) -> Tensor:
-        """(B, Q + 1) logits of meanings, the last of no sentence."""
-        return self.told(self(sentences))
+    def odds(self, sentences: Tensor, forgetting: bool = False) -> Tensor:
+        """(B, Q + 1) logits."""
+        scaled = sentences * sentences.shape[1] ** 0.5
+        return self.told(F.dropout(F.relu(self.inward(scaled)), _FORGOTTEN, forgetting))
 
 
 class Generator(nn.Module):

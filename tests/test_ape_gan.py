@@ -1,0 +1,505 @@
+"""APE-GAN: a sentence in place of noise, told to the discriminator too, which checks what goes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from symusic import Note, Score, TimeSignature, Track
+from torch import Tensor, nn
+
+from conftest import little_song
+from orchestrion.adversarial import checked, phrases_of
+from orchestrion.corpus.pairs import to_c
+from orchestrion.corpus.sayings import MEANINGS
+from orchestrion.corpus.store import Corpus
+from orchestrion.errors import UserError
+from orchestrion.nn.adversarial import gradient_penalty, penalty_behind
+from orchestrion.nn.phrase_critic import PhraseCritic
+from orchestrion.score.analysis import estimate_key
+from orchestrion.score.bars import bars
+from orchestrion.score.edit import slice_bars
+from orchestrion.system import JudgingSystem, RecipeError, Request, RequestError, UnheardError
+from orchestrion.systems.ape_gan import CONDITIONS, RECIPES, ApeGan, transpose
+from orchestrion.systems.muse_gan import RECIPES as MUSE_GAN_RECIPES
+from orchestrion.theory import Key
+
+TINY = RECIPES["tiny"].config
+#: The paper's form, but in size.
+PRINTED: dict[str, Any] = {
+    "reads": False, "noise": 0, "players": False, "gates": False, "condition": "none", "penalty": 0.0,
+    "critic_steps": 1,
+}  # fmt: skip
+
+
+def fresh(seed: int = 0, **changes: Any) -> ApeGan:
+    torch.manual_seed(seed)
+    return ApeGan(replace(TINY, **changes)).eval()
+
+
+def sounding(system: ApeGan, bias: float = -0.7) -> ApeGan:
+    """Untrained, and not as rarely as that."""
+    nn.init.constant_(system.generator.layers[-1].bias, bias)  # type: ignore[arg-type]
+    return system
+
+
+def said(seed: int, width: int = 384) -> np.ndarray:
+    vector = np.random.default_rng(seed).standard_normal(width).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def size(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def columns(score: Score) -> list[list[tuple[int, int, int]]]:
+    return [[(note.time, note.duration, note.pitch) for note in track.notes] for track in score.tracks]
+
+
+@pytest.fixture(scope="module")
+def band() -> ApeGan:
+    return sounding(fresh())
+
+
+# ---- as printed
+
+
+@torch.no_grad()
+def test_as_printed_a_sentence_makes_one_phrase_without_noise() -> None:
+    system = sounding(fresh(**PRINTED))
+    assert system.generator.noise == 0
+    assert system.reader is None
+    rngs = np.random.default_rng(0).spawn(3)
+    phrases = system.draw(rngs, said(1))
+    assert phrases.shape == (3, *system.grid.shape)
+    assert phrases.any()
+    assert len({phrase.tobytes() for phrase in phrases}) == 1
+    assert not np.array_equal(system.draw(rngs[:1], said(2)), phrases[:1])
+
+
+def test_the_recipe_of_the_paper_is_that_and_the_layers_are_muse_gans() -> None:
+    paper, muse = RECIPES["paper"].config, MUSE_GAN_RECIPES["paper"].config
+    assert {name: getattr(paper, name) for name in PRINTED} == PRINTED
+    assert paper.average == 0
+    for name in ("bar_layers", "critic_filters", "critic_layers", "phrase_filters", "critic_width", "temporal_filters",
+                 "steps_a_bar", "pitches", "tracks", "bars", "phrases"):  # fmt: skip
+        assert getattr(paper, name) == getattr(muse, name), name
+    with torch.device("meta"):
+        system = ApeGan(paper)
+    temporal = 384 * 2 * 1024 + 2 * 1024 + 1024 * 3 * 384 + 2 * 384  # a vector a bar as wide as the sentence
+    bar, inward = 0, 2 * 384  # by the sentence and by the vector of the bar
+    for outward, steps, pitches in paper.bar_layers[:-1]:
+        bar, inward = bar + inward * outward * steps * pitches + 2 * outward, outward
+    assert size(system.generator) == temporal + bar + 64 * 5 * 12 + 5
+    assert isinstance(system.discriminator.body, PhraseCritic)
+    assert set(system.optimizers()) == {"discriminator", "generator"}
+
+
+def test_formula_one_is_what_the_printed_form_learns() -> None:
+    system = fresh(**PRINTED)
+    real, made = (torch.rand(4, *system.grid.shape) < share for share in (0.1, 0.3))
+    words = torch.randn(4, 384)
+    marks = [torch.sigmoid(system.discriminator(phrases.float(), words)) for phrases in (real, made)]
+    by_hand = -(torch.log(marks[0]).mean() + torch.log(1 - marks[1]).mean())
+    torch.testing.assert_close(system.discriminator_loss(real.float(), made.float(), words, words), by_hand)
+
+
+# ---- what the discriminator is told
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_the_discriminator_is_told_the_sentence_unless_nothing_is(condition: str) -> None:
+    system = fresh(condition=condition)
+    phrases = (torch.rand(3, *system.grid.shape) < 0.1).numpy()
+    one, other, none = (system.odds(phrases, sentence) for sentence in (said(1), said(2), None))
+    assert one.shape == (3,)
+    assert ((one > 0) & (one < 1)).all()
+    if condition == "none":
+        assert np.array_equal(one, other)
+        assert np.array_equal(one, none)
+        assert system.discriminator.projected is None
+    else:
+        assert (one != other).all()
+        assert (one != none).all()
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_losses_of_each_condition_by_hand(condition: str, penalty: float) -> None:
+    system = fresh(condition=condition, penalty=penalty)
+    critic = system.discriminator
+    real, made = ((torch.rand(6, *system.grid.shape) < share).float() for share in (0.1, 0.3))
+    words, others = torch.randn(2, 6, system.config.words)
+    torch.manual_seed(1)
+    loss = system.discriminator_loss(real, made, words, others)
+    gradients = torch.autograd.grad(loss, list(critic.parameters()), allow_unused=True)
+    refused = F.softplus(critic(made, words)).mean()
+    if condition == "matching":
+        refused = (refused + F.softplus(critic(real, others)).mean()) / 2
+    expected = F.softplus(-critic(real, words)).mean() + refused
+    if penalty:
+        torch.manual_seed(1)
+        expected = expected + gradient_penalty(lambda phrases: critic(phrases, words), real, made, penalty)
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+    wanted = torch.autograd.grad(expected, list(critic.parameters()), allow_unused=True)
+    for one, other in zip(gradients, wanted, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    if not penalty:  # which is taken at other points each time
+        same = torch.equal(loss, system.discriminator_loss(real, made, words, words))
+        assert same == (condition != "matching"), "a sentence that is not true is heard where it is to be refused"
+
+
+def test_a_penalty_behind_the_first_layer_is_that_of_its_slope() -> None:
+    weight, rest = torch.randn(3, 4), torch.randn(3)  # a linear critic: its slope is the same everywhere
+    real, made = torch.randn(2, 5, 1, 4)
+    first = real @ weight.T, made @ weight.T
+    penalty = penalty_behind(lambda read: (read @ rest).sum(1), lambda: weight @ weight.T, *first, 10.0)
+    assert penalty.item() == pytest.approx(10 * (float((rest @ weight).norm()) - 1) ** 2, rel=1e-4)
+
+
+def heard_words(system: ApeGan, batch: dict[str, Tensor]) -> Tensor:
+    """The words that the generator reads of a batch in training, and nothing learned."""
+    told: list[Tensor] = []
+    hook = system.generator.register_forward_pre_hook(lambda _, inputs: told.append(inputs[0].detach()))
+    for _ in system.losses(batch):
+        pass
+    hook.remove()
+    return torch.cat(told[:-1])  # the last one is drawn to learn by
+
+
+def test_shuffled_sentences_are_told_to_phrases_of_others(corpus: Corpus) -> None:
+    batch = dict(fresh().batch(corpus, "train", np.random.default_rng(0)))
+    told = {}
+    for condition in ("matching", "shuffled"):
+        system = fresh(condition=condition, reads=False, noise=0, players=False, gates=False)
+        told[condition] = heard_words(system, batch)
+    assert torch.equal(told["shuffled"], told["matching"].roll(1, 0))
+    assert not torch.equal(told["shuffled"], told["matching"])
+
+
+def test_a_step_reads_then_discriminates_several_times_then_generates(corpus: Corpus) -> None:
+    system = fresh().train()
+    batch = system.batch(corpus, "train", np.random.default_rng(0))
+    assert {name: tuple(values.shape) for name, values in batch.items()} == {
+        "phrases": (32, *system.grid.shape), "sentences": (32, 384), "denied": (32, 384), "meanings": (32,),
+        "tonics": (32,),
+    }  # fmt: skip
+    names = []
+    for name, loss in system.losses(batch):
+        names.append(name)
+        system.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert [part for part in ("reader", "discriminator", "generator")
+                if any(weight.grad is not None for weight in getattr(system, part).parameters())] == [name]  # fmt: skip
+    assert names == ["reader", *["discriminator"] * 4, "generator"]
+    assert all(weight.grad is not None and weight.grad.any() for weight in system.generator.layers.parameters())
+    assert system.tonics.sum().item() == pytest.approx(1)
+    counts = torch.bincount(batch["tonics"], minlength=12)
+    assert system.tonics[counts > 0].min() > 1 / 12 > system.tonics[counts == 0].max()
+
+
+def test_the_reader_reads_no_sentence_as_nothing(band: ApeGan) -> None:
+    sentences = torch.from_numpy(np.stack([said(1), said(2), np.zeros(384, np.float32)]))
+    words = band.words(sentences)
+    assert words.shape == (3, TINY.words) == (3, len(MEANINGS) + 1)
+    assert words[0].ne(words[1]).all()
+    assert not words[2].any()
+    assert band.reader is not None
+    torch.testing.assert_close(band.reader(sentences).sum(1), torch.ones(3))
+    assert torch.equal(band.reader(sentences).argmax(1), band.reader.odds(sentences).argmax(1))
+
+
+def test_figures_of_validation_are_shares(corpus: Corpus, band: ApeGan) -> None:
+    with torch.no_grad():
+        figures = band.measure(band.batch(corpus, "train", np.random.default_rng(0)))
+    assert next(iter(figures)) == "phrase_distance"
+    for name in ("distinct", "accepted", "recognised", "read"):
+        total, count = figures[name]
+        assert 0 <= total <= count
+
+
+# ---- noise
+
+
+@torch.no_grad()
+def test_phrases_of_a_piece_share_the_noise_that_stays_and_no_other(band: ApeGan) -> None:
+    told: list[Tensor] = []
+    hook = band.generator.register_forward_pre_hook(lambda _, inputs: told.append(inputs[1]))
+    rngs, still = np.random.default_rng(0).spawn(2), dict[int, np.ndarray]()
+    for _ in range(2):
+        band.draw(rngs, said(1), still)
+    band.draw(rngs, said(1))
+    hook.remove()
+    first, second, other = told
+    kept = TINY.noise
+    assert torch.equal(first[:, :kept], second[:, :kept])
+    assert first[:, kept:].ne(second[:, kept:]).all()
+    assert first[:, :kept].ne(other[:, :kept]).all(), "of another piece"
+    assert first[0, :kept].ne(first[1, :kept]).all()
+
+
+@torch.no_grad()
+def test_a_phrase_is_its_stream_and_its_sentence_whatever_is_drawn_beside(band: ApeGan) -> None:
+    many = band.draw(np.random.default_rng(0).spawn(20), said(1))
+    assert len({phrase.tobytes() for phrase in many}) == 20
+    assert np.array_equal(many[17:18], band.draw(np.random.default_rng(0).spawn(20)[17:18], said(1)))
+    assert not np.array_equal(many, band.draw(np.random.default_rng(0).spawn(20), said(2)))
+
+
+@torch.no_grad()
+def test_tracks_have_noise_of_their_own_and_the_sentence_is_heard_by_all(band: ApeGan) -> None:
+    generator, words = band.generator, torch.zeros(1, TINY.words)
+    generator.gates = None  # it is drawn from all noise
+    noise = torch.randn(1, generator.noise)
+
+    def moved(place: int | None) -> list[bool]:
+        other, said_then = noise.clone(), words.clone()
+        if place is None:
+            said_then += 1
+        else:
+            other[:, place] += 3
+        return (generator(words, noise) != generator(said_then, other)).flatten(2).any(dim=2)[0].tolist()
+
+    system = fresh()
+    try:
+        width = TINY.noise
+        assert moved(None) == moved(0) == moved(width) == [True] * 5
+        own = [moved(2 * width + 2 * width * track + width) for track in range(5)]
+        assert own == np.eye(5, dtype=bool).tolist()
+    finally:
+        generator.gates = system.generator.gates
+
+
+# ---- pieces
+
+
+def test_the_same_sentence_and_seed_make_the_same_piece_and_another_sentence_another(band: ApeGan) -> None:
+    request = Request(bars=8, sentence=said(1), tries=0)
+    (one,), (again,) = (band.generate(request, np.random.default_rng(4)) for _ in range(2))
+    assert one.dumps_midi() == again.dumps_midi()
+    others = [
+        band.generate(replace(request, sentence=said(2)), np.random.default_rng(4))[0],
+        band.generate(request, np.random.default_rng(5))[0],
+        band.generate(replace(request, sentence=None), np.random.default_rng(4))[0],
+    ]
+    assert len({score.dumps_midi() for score in (one, *others)}) == 4
+    for score in (one, *others):
+        assert len(bars(score)) == 8
+
+
+@pytest.mark.parametrize("tonic", [0, 2, 6, 11])
+def test_music_is_moved_to_the_key_named_and_drums_are_not(band: ApeGan, tonic: int) -> None:
+    in_c, moved = (
+        band.generate(Request(bars=4, sentence=said(1), key=Key(key, "minor"), tries=0), np.random.default_rng(0))[0]
+        for key in (0, tonic)
+    )
+    up = -to_c(Key(tonic, "minor"))
+    assert -6 <= up <= 6
+    for track, other in zip(in_c.tracks, moved.tracks, strict=True):
+        by = 0 if track.is_drum else up
+        assert [(note.time, note.pitch + by) for note in track.notes] == [(n.time, n.pitch) for n in other.notes]
+    strict = Request(bars=4, key=Key(tonic, "minor"), strict_key=True, tries=0)
+    plain = replace(strict, key=Key(0, "minor"))
+    one, other = (band.generate(request, np.random.default_rng(0))[0] for request in (plain, strict))
+    assert columns(one)[1] != columns(other)[1] or tonic == 0
+
+
+def test_without_words_keys_come_as_they_were_learned(band: ApeGan) -> None:
+    system = sounding(fresh())
+    with torch.no_grad():
+        system.tonics.zero_()
+        system.tonics[7] = 5
+    (learned,) = system.generate(Request(bars=4, tries=0), np.random.default_rng(3))
+    (named,) = system.generate(Request(bars=4, key=Key(7, "major"), strict_key=True, tries=0), np.random.default_rng(3))
+    assert learned.dumps_midi() == named.dumps_midi()
+
+
+def test_the_way_to_c_and_the_way_back_are_one() -> None:
+    for tonic in range(12):
+        song = little_song(2)
+        before = columns(song)
+        transpose(song, tonic)
+        assert (estimate_key(little_song(2))[0].tonic + tonic) % 12 == estimate_key(song)[0].tonic
+        for track in song.tracks:
+            if not track.is_drum:
+                track.shift_pitch(to_c(Key(tonic, "major")), inplace=True)
+        assert columns(song) == before, "a tritone too"
+
+
+# ---- the gate
+
+
+class Drawn:
+    """Phrases of one cell each, numbered in the order in which they are drawn, and odds for each of them."""
+
+    def __init__(self, *odds: float) -> None:
+        self.odds, self.count = np.array(odds), 0
+        self.rejected: Counter[str] = Counter()
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> np.ndarray:
+        self.count += len(rngs)
+        return np.arange(self.count - len(rngs), self.count).reshape(-1, 1, 1, 1)
+
+    def check(self, phrases: np.ndarray) -> np.ndarray:
+        return self.odds[phrases[:, 0, 0, 0]]
+
+    def passed(self, pieces: int, tries: int) -> list[int]:
+        rngs = np.random.default_rng(0).spawn(pieces)
+        passed = checked(self.draw, self.check, tries, lambda reason: self.rejected.update([reason]))(rngs)
+        return [int(phrase) for phrase in passed[:, 0, 0, 0]]
+
+
+def test_what_is_not_called_real_is_drawn_again() -> None:
+    drawn = Drawn(0.9, 0.5, 0.2, 0.4, 0.51, 0.6)
+    assert drawn.passed(3, 16) == [0, 5, 4], "0.5 itself is refused"
+    assert drawn.rejected.total() == 3
+    assert set(drawn.rejected) == {"judged to be made"}
+
+
+def test_after_the_bound_the_best_is_kept() -> None:
+    drawn = Drawn(0.1, 0.4, 0.3, 0.2, 0.9)
+    assert drawn.passed(1, 3) == [1]
+    assert drawn.count == 4
+    assert drawn.rejected.total() == 3
+    assert Drawn(0.4, 0.4, 0.1).passed(1, 2) == [0], "of equals the first"
+
+
+def test_without_tries_nothing_is_checked() -> None:
+    drawn = Drawn(0.1, 0.2)
+    assert drawn.passed(2, 0) == [0, 1]
+    assert not drawn.rejected
+
+
+@pytest.fixture(scope="module")
+def picky() -> ApeGan:
+    """Its discriminator calls about half of its phrases real."""
+    system = sounding(fresh())
+    phrases = system.draw(np.random.default_rng(1).spawn(64), said(1))
+    odds = torch.from_numpy(system.odds(phrases, said(1)))
+    with torch.no_grad():
+        system.discriminator.body.over_bars[-1].bias -= torch.logit(odds).median()  # type: ignore[operator]
+    return system
+
+
+def test_its_own_discriminator_is_the_gate_of_its_pieces(picky: ApeGan) -> None:
+    def made(tries: int | None) -> tuple[list[Score], Counter[str]]:
+        rejected: Counter[str] = Counter()
+        request = Request(count=6, bars=8, sentence=said(1), tries=tries, rejected=lambda why: rejected.update([why]))
+        return picky.generate(request, np.random.default_rng(0)), rejected
+
+    def odds(scores: list[Score]) -> np.ndarray:
+        phrases = np.concatenate([picky.grid.encode(score) for score in scores])
+        return picky.odds(phrases, said(1))  # asked in C
+
+    unchecked, rejected = made(0)
+    assert not rejected["judged to be made"]
+    assert 0 < (odds(unchecked) > 0.5).mean() < 1
+    gated, rejected = made(None)
+    assert rejected["judged to be made"] > 0
+    assert (odds(gated) > 0.5).all()
+    assert made(None)[0][3].dumps_midi() == gated[3].dumps_midi()
+
+
+# ---- judging music
+
+
+def test_it_judges_pieces_in_any_key(picky: ApeGan) -> None:
+    assert isinstance(picky, JudgingSystem)
+    (piece,) = picky.generate(Request(bars=8, sentence=said(1), tries=0), np.random.default_rng(0))
+    in_c = float(picky.odds(picky.grid.encode(piece), said(1)).mean())
+    assert picky.odds_of(piece, said(1), Key(0, "major")) == pytest.approx(in_c, abs=1e-6)
+    transpose(piece, 3)
+    assert picky.odds_of(piece, said(1), Key(3, "minor")) == pytest.approx(in_c, abs=1e-3)
+    assert picky.odds_of(piece, said(1)) == picky.odds_of(piece, said(1), estimate_key(piece)[0])
+    assert picky.odds_of(piece, said(1)) != picky.odds_of(piece, said(2))
+    assert picky.odds_of(piece, said(1)) != picky.odds_of(piece)
+
+
+@pytest.mark.parametrize(("count", "firsts"), [(4, [0]), (8, [0, 4]), (6, [0, 2]), (9, [0, 4, 5])])
+def test_a_piece_is_heard_phrase_by_phrase_to_its_last_bar(picky: ApeGan, count: int, firsts: list[int]) -> None:
+    song, grid = little_song(3, bars=count), picky.grid
+    heard = phrases_of(song, grid)
+    assert heard.shape == (len(firsts), *grid.shape)
+    for phrase, first in zip(heard, firsts, strict=True):
+        assert np.array_equal(phrase, grid.encode(slice_bars(song, first + 1, first + grid.bars))[0])
+
+
+def test_what_it_cannot_hear_it_says(picky: ApeGan) -> None:
+    cut = little_song(1, bars=6)
+    cut.time_signatures.append(TimeSignature(2 * 1920 + 960, 4, 4))
+    cut.time_signatures.append(TimeSignature(960, 3, 4))
+    high = Score(480)
+    high.tracks.append(Track("piccolo", 72))
+    high.tracks[0].notes.extend([Note(480 * beat, 480, 120, 80) for beat in range(16)])
+    for music, words in (
+        (little_song(1, bars=8, meter=(3, 4)), "bars of four quarter notes.*not one of 3 in 3/4"),
+        (cut, "bars of four quarter notes"),
+        (little_song(1, bars=3), "phrases of 4 bars, and the music has 3"),
+        (Score(480), "the music has 0"),
+        (high, "hears nothing: .* 24 to 83"),
+    ):
+        with pytest.raises(UnheardError, match=words) as raised:
+            picky.odds_of(music)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_sentence_of_another_encoder_is_refused(picky: ApeGan, corpus: Corpus) -> None:
+    with pytest.raises(RequestError, match=r"has 768 numbers.* makes 384"):
+        picky.generate(Request(bars=4, sentence=said(1, 768)), np.random.default_rng(0))
+    with pytest.raises(RequestError, match="768"):
+        picky.odds_of(little_song(0), said(1, 768))
+    with pytest.raises(RecipeError, match="makes 384 numbers of a sentence; set sentence_width=384"):
+        fresh(sentence_width=32).batch(corpus, "train", np.random.default_rng(0))
+
+
+# ---- sizes
+
+
+@torch.no_grad()
+def test_seventeen_tracks_play() -> None:
+    system = sounding(fresh(tracks="seventeen"))
+    (score,) = system.generate(Request(bars=4, sentence=said(1), tries=0), np.random.default_rng(0))
+    assert len(score.tracks) == 17
+    assert sum(len(track.notes) > 0 for track in score.tracks) > 8
+    assert 0 < system.odds_of(score, said(1)) < 1
+    with torch.device("meta"):
+        small = ApeGan(RECIPES["small-seventeen"].config)
+    assert small.generator.players == 17
+
+
+def test_every_recipe_builds() -> None:
+    for name, recipe in RECIPES.items():
+        with torch.device("meta"):
+            system = ApeGan(recipe.config)
+        assert (system.averaged is None) == (recipe.config.average == 0), name
+        assert recipe.config.condition in CONDITIONS
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"condition": "kazoo"}, "no condition 'kazoo'"),
+        ({"bars": 2}, "at least 3 bars"),
+        ({"pitches": 61}, "16 steps of 60 pitches"),
+        ({"bar_layers": ((24, 4, 1), (8, 1, 5), (16, 4, 1), (0, 1, 12))}, "steps before pitches"),
+        ({"critic_layers": ((16, 4, 4), (16, 5, 4))}, "critic_layers"),
+        ({"average": 1.0}, "average"),
+        ({"critic_steps": 0}, "at least 1"),
+        ({"noise": -1}, "at least 1"),
+        ({"noise": 0}, "gates"),
+        ({"tracks": "trio"}, "no tracks 'trio'"),
+    ],
+)
+def test_numbers_that_make_no_network_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words) as raised:
+        fresh(**changes)
+    assert "\n" not in str(raised.value)
