@@ -263,6 +263,17 @@ class ApeGan(System):
             )
         )
 
+    def judged_loss(self, phrases: Tensor, real: Tensor) -> Tensor:
+        """Phrases (J, K, S, P) and whether people called them real (J,) -> the cross entropy of what the discriminator
+        says of them, without a sentence: people heard none."""
+        marks = self.discriminator(phrases, phrases.new_zeros(len(phrases), self.config.words))
+        return F.binary_cross_entropy_with_logits(marks, real)
+
+    @property
+    def _judged_at_once(self) -> int:
+        """Judged phrases at a step of the discriminator."""
+        return max(1, self.config.phrases // JUDGED)
+
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         real, words = batch["phrases"], self.words(batch["sentences"])
         made = self.drawn(words, self._noise(len(real)), self.drawing)
