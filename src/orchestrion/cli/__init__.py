@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import orchestrion
-from orchestrion.cli import corpus, evaluation, generating, labelling, listening, music, show, systems, training
+from orchestrion.cli import active, corpus, evaluation, generating, labelling, listening, music, show, systems, training
 from orchestrion.errors import UserError
 
 INTERRUPTED = 130
@@ -23,6 +23,7 @@ app.command("fill")(music.fill)
 app.command("generate")(generating.generate)
 app.command("train")(training.train)
 app.command("evaluate")(evaluation.evaluate)
+app.command("active")(active.active)
 app.command("label")(labelling.label)
 app.command("listen")(listening.listen)
 app.command("systems")(systems.systems)

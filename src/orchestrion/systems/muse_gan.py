@@ -228,8 +228,8 @@ class MuseGAN(System):
         """Real and made tracks (B, K, S, P) as critics see them -> Wasserstein loss and penalty, means over critics."""
         first = self.critic.first(real, given), self.critic.first(made, given)  # (M, B, R, F)
         loss = wasserstein_loss(*(self.critic.marks(read).float() for read in first))
-        apart = (read.detach() for read in first)
-        return loss + penalty_behind(self.critic.marks, self.critic.first_products, *apart, self.config.penalty)
+        real, made = first[0].detach(), first[1].detach()
+        return loss + penalty_behind(self.critic.marks, self.critic.first_products, real, made, self.config.penalty)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         real, given = self._parted(batch["phrases"])
