@@ -254,13 +254,11 @@ class ApeGan(System):
             fake = (fake + F.softplus(critic.logits(found, others)).mean()) / 2
         if not self.config.penalty:
             return loss + fake
-        apart = (read.detach() for read in first)
+        products, (read, other) = critic.body.first_products, (one.detach() for one in first)
         return (
             loss
             + fake
-            + penalty_behind(
-                lambda read: critic.marks(read, words), critic.body.first_products, *apart, self.config.penalty
-            )
+            + penalty_behind(lambda between: critic.marks(between, words), products, read, other, self.config.penalty)
         )
 
     def judged_loss(self, phrases: Tensor, real: Tensor) -> Tensor:
