@@ -29,5 +29,5 @@ if [ "$recipe" = small ]; then
 fi
 "$python" "$root/bench/word_groups.py" --runs "$out" --corpus "$band"
 "$python" "$root/bench/word_pictures.py" --run "$out/ape_gan-$recipe-0"
-[ -x "$root/runs/active_learning.sh" ] && "$root/runs/active_learning.sh" "$band" "$out"
+"$root/runs/active_learning.sh" "$out" "$out/ape_gan-$recipe-0" "$band"
 "$python" "$root/bench/tables.py"
