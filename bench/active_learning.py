@@ -57,7 +57,7 @@ BATCH, EPOCHS, FEWEST_STEPS, MOST_STEPS, RATE = 32, 5, 40, 300, 5e-4
 CONFIG = ApeGanConfig(
     condition="none", reads=False, sentence_width=1, critic_filters=24,
     critic_layers=((24, 2, 2), (32, 2, 2), (64, 4, 2)), phrase_filters=(64, 64), critic_width=64,
-    temporal_filters=32, players=False, critic_steps=1,
+    temporal_filters=32, players=False, critic_steps=1, average=0.0,
     bar_layers=((48, 2, 1), (32, 2, 1), (24, 2, 1), (16, 2, 1), (16, 1, 7), (0, 3, 12)),
 )  # fmt: skip
 GRID = CONFIG.grid
