@@ -1,5 +1,5 @@
-"""Whether APE-GAN plays what was meant, and not just other music for other words; and how likely what its gate lets pass is
-to lie among real music.
+"""Whether APE-GAN plays what was meant, and not just other music for other words; and how much of what its gate lets
+pass lies among real music.
 
     python bench/word_meanings.py --runs DIR --corpus CORPUS [--pieces 48] [--seed 0]
 
@@ -50,10 +50,8 @@ def share(right: int, asked: int) -> dict[str, Any]:
     return {key: 100 * value for key, value in asdict(wilson_interval(right, asked)).items() if key != "pieces"}
 
 
-def as_meant(
-    system: ApeGan, embeddings: np.ndarray, real: np.ndarray, pieces: int, seed: int, tries: int
-) -> dict[str, Any]:
-    totals = Heard(system, embeddings, pieces, seed, tries).totals
+def as_meant(system: ApeGan, embeddings: np.ndarray, real: np.ndarray, pieces: int, seed: int) -> dict[str, Any]:
+    totals = Heard(system, embeddings, pieces, seed, 0).totals
     nearest = [list(GROUPS)[int(np.argmin([divergence(total, group) for group in real]))] for total in totals]
     return share(sum(near == group for near, group in zip(nearest, GROUP_OF, strict=True)), len(nearest))
 
@@ -101,14 +99,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     told = [(f"{run.name.partition('/')[2]}, seed {run.seed}", run.system) for run in runs]
     told.append(("untrained", ApeGan(small[0].system.config)))
-    rows = [[name, as_meant(system, embeddings, real, options.pieces, options.seed, 0)] for name, system in told]
+    rows = [[name, as_meant(system, embeddings, real, options.pieces, options.seed)] for name, system in told]
     gates = [row for run in small for row in gate(run, options.seed)]
     tables = [
-        {"title": "Whether it is played as it is meant", "columns": ["no gate", "sentences nearest to real music of their"
-         " meaning, %"], "rows": rows, "note": f"{len(OTHERS)} sentences, six meanings: chance is 17 %."},
-        {"title": "How much of it lies among real music", "columns": ["", "phrases", "nearer to a real phrase than its fifth"
-         " neighbour, %"], "rows": gates, "note": "Composed without words; by the features of phrases."},
-    ]  # fmt: skip
+        {
+            "title": "Whether it is played as it is meant",
+            "columns": ["no gate", "sentences nearest to real music of their meaning, %"],
+            "rows": rows,
+            "note": f"{len(OTHERS)} sentences, six meanings: chance is 17 %.",
+        },
+        {
+            "title": "How much of it lies among real music",
+            "columns": ["", "phrases", "nearer to a real phrase than its fifth neighbour, %"],
+            "rows": gates,
+            "note": "Composed without words; by the features of phrases.",
+        },
+    ]
     info = runs[0].corpus.info()
     command = shlex.join(["python", "bench/word_meanings.py", *(sys.argv[1:] if argv is None else argv)])
     data = {"corpus": f"{runs[0].corpus.path.name}, {info['pieces']} pieces", "fingerprint": info["fingerprint"]}
