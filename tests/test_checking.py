@@ -363,7 +363,7 @@ def test_a_system_names_its_weights_that_are_bundled(ran: Callable[[str], tuple[
     there = sorted(folder.name for folder in composing.WEIGHTS.iterdir() if folder.is_dir())
     for name in there:
         assert load(bundled(name)).name == name, "a folder is named as its system"
-    with pytest.raises(ComposeError, match="only of composer") as raised:
+    with pytest.raises(ComposeError, match="only of ") as raised:
         bundled("muse_gan")
     assert all(name in str(raised.value) for name in there)
     for odd in ("", "..", "composer/..", "/"):
