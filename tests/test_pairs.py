@@ -196,6 +196,12 @@ def test_labels_beat_guesses_and_genres_are_told(piece: Piece) -> None:
     assert heard(EVEN, piece, facts={"genre": ["polka"]})[1] >= GENRES
 
 
+def test_drums_alone_have_neither_many_notes_nor_few_and_no_mood_but_one_that_is_told(piece: Piece) -> None:
+    drums = phrase(DRUM_TRACK, pitch=36, every=1, length=1)
+    assert heard(drums, piece) == (set(), set())
+    assert heard(drums, piece, facts={"mood": ["energetic"]}) == (set(), {"sad", "calm"}), "happy or tense, who knows"
+
+
 def test_a_register_is_of_neither_bass_nor_drums(piece: Piece) -> None:
     below = EVEN | phrase(BASS, pitch=30, every=16, length=16) | phrase(DRUM_TRACK, pitch=36, every=1, length=1)
     assert not heard(below, piece)[0] & {"low", "high"}

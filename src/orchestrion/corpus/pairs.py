@@ -41,7 +41,7 @@ FEWEST = 0.002  # share of the phrases that a meaning must be true of to be spok
 _CROWD = 0.7  # a band plays more notes than a soloist, and fewer than as many soloists
 _EMPHASIS = 3  # times as often as of notes, modes and genres it is spoken of moods and registers
 _FEWER = 10  # times fewer sentences of what no word is held out of
-_VERSION = 5
+_VERSION = 6
 #: Moods that no one labelled: by mode, and by whether the music is aroused (Russell 1980). Of EMOPIA's clips, which
 #: people heard as one of four, `captions.guessed_mood` is right of two thirds by the same signs.
 GUESSES = {("major", "aroused"): "happy", ("minor", "aroused"): "tense", ("minor", "at rest"): "sad",
@@ -150,22 +150,23 @@ def heard_in(phrase: np.ndarray, piece: Piece, grid: PhraseGrid) -> tuple[list[b
     mode = key.mode if key else ""
     notes, length = _notes(phrase, grid)
     pitch = _mean_pitch(phrase, grid)
-    density = "sparse" if notes < SPARSE else "busy" if notes > BUSY else "even"
+    density = "" if not notes else "sparse" if notes < SPARSE else "busy" if notes > BUSY else "even"
     arousal = {("sparse", True): "at rest", ("busy", False): "aroused"}.get((density, length >= LONG), "")
     arousal = "" if arousal == "aroused" and length > SHORT else arousal
     register = "" if np.isnan(pitch) else "low" if pitch < LOW else "high" if pitch > HIGH else "middle"
-    labels = piece.facts.get("emotion") or next(iter(piece.facts.get("mood", ())), "")
-    mood = MOOD_LABELS.get(labels, "") or GUESSES.get((mode, arousal), "")
+    label = piece.facts.get("emotion") or next(iter(piece.facts.get("mood", ())), "")
+    mood = MOOD_LABELS.get(label, "") or GUESSES.get((mode, arousal), "")
     genres = set(piece.facts.get("genre", ()))
     true = {mood, register, density, mode, *genres}
     denied = {OPPOSITES[one] for one in true if one in OPPOSITES}
     if mood:
-        denied |= set(EMOTIONS) - {mood}
+        denied |= {"sad", "calm"} if mood == "energetic" else set(EMOTIONS) - {mood}
     else:  # what a mood would be guessed from speaks against it
         against = {"sparse": "aroused", "busy": "at rest"}.get(density, "")
         denied |= {emotion for (other, how), emotion in GUESSES.items() if mode not in ("", other) or how == against}
     denied |= set(REGISTERS) - {register} if register else set()
-    denied |= set(DENSITIES) - {density} | (set(MODES) - {mode} if mode else set())
+    denied |= set(DENSITIES) - {density} if density else set()
+    denied |= set(MODES) - {mode} if mode else set()
     denied |= set(GENRES) - genres if genres else set()
     return [one in true for one in MEANINGS], [one in denied - true for one in MEANINGS]
 
