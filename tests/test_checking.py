@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,11 @@ def critic_with(bias: float) -> Model:
         last.bias.fill_(bias)  # type: ignore[operator]
     nn.init.constant_(system.generator.layers[-1].bias, -0.7)  # type: ignore[arg-type]
     return Model(system, "ape_gan", {}, "the critic")
+
+
+def near(value: Any) -> Any:
+    """Odds but for the rounding of another number of threads: composing runs on one."""
+    return pytest.approx(value, abs=1e-6)
 
 
 def odds(critic: Model, scores: list[Score], sentence: str = "", key: Key | None = None) -> list[float]:
@@ -155,7 +161,7 @@ def test_a_piece_is_composed_until_the_critic_calls_it_real(model: Model, picky:
         check = piece.record["check"]
         assert check["critic"] == {"system": "ape_gan", "sha256": "the critic", "step": None}
         assert check["odds"][0] == pytest.approx(p)
-        assert check["p"] == max(check["odds"]) == odds(picky, [piece.score], WORDS, Key(0, "major"))[0]
+        assert check["p"] == max(check["odds"]) == near(odds(picky, [piece.score], WORDS, Key(0, "major"))[0])
         assert check["tries"] == len(check["odds"])
         assert check["accepted"] == (check["p"] > REAL)
         assert check["at_most_again"] == 40
@@ -186,7 +192,7 @@ def test_the_best_of_several_is_handed_out(model: Model, picky: Model) -> None:
         check = piece.record["check"]
         assert (check["best_of"], check["tries"]) == (4, 4)
         assert len(set(check["odds"])) == 4
-        assert odds(picky, [piece.score], WORDS, Key(0, "major"))[0] == check["p"] == max(check["odds"])
+        assert near(odds(picky, [piece.score], WORDS, Key(0, "major"))[0]) == check["p"] == max(check["odds"])
     assert midi(compose(WORDS, count=2, seed=5, model=model, encoder=encoder(), check=picky, best_of=4)) == midi(pieces)
 
 
@@ -204,7 +210,7 @@ def test_a_critic_hears_the_whole_piece_that_goes_on_from_music(model: Model) ->
     critic, song = critic_with(0.0), little_song(3, bars=4)
     (piece,) = continue_score(song, 4, seed=1, model=model, encoder=encoder(), check=critic, tries=0)
     key = Key.parse(piece.record["plan"]["key"]) if piece.record["plan"]["key_enforced"] else None
-    assert piece.record["check"]["odds"] == odds(critic, [piece.score], "", key)
+    assert piece.record["check"]["odds"] == near(odds(critic, [piece.score], "", key))
 
 
 def test_music_that_the_critic_cannot_hear(model: Model) -> None:
@@ -260,7 +266,7 @@ def test_many_pieces_pass_the_gate_too(model: Model, tmp_path: Path, monkeypatch
     assert [piece.score.dumps_midi() for piece in pieces] == [piece.score.dumps_midi() for piece in again]
     for piece, old in zip(pieces, plain, strict=True):
         assert piece.verdict is not None
-        assert piece.verdict.p == odds(half, [piece.score])[0]
+        assert piece.verdict.p == near(odds(half, [piece.score])[0])
         real = odds(half, [old])[0] > REAL
         assert (piece.score.dumps_midi() == old.dumps_midi()) == real
         assert piece.verdict.accepted
@@ -269,7 +275,9 @@ def test_many_pieces_pass_the_gate_too(model: Model, tmp_path: Path, monkeypatch
     check = record["check"]
     assert check["critic"] == half.named
     assert list(check["pieces"]) == [f"{number:03}.mid" for number in range(1, 6)]
-    assert [told["p"] for told in check["pieces"].values()] == [piece.verdict.p for piece in pieces if piece.verdict]
+    assert [told["p"] for told in check["pieces"].values()] == near(
+        [piece.verdict.p for piece in pieces if piece.verdict]
+    )
     assert (check["accepted"], check["candidates"]) == acceptance(verdicts)
     assert check["candidates"] > 5
 
