@@ -26,14 +26,13 @@ from word_groups import DISTRIBUTION, GROUP_OF, GROUPS, MEANING, OTHERS, Heard
 from orchestrion.adversarial import REAL
 from orchestrion.corpus.pairs import Pairs, shifted
 from orchestrion.corpus.sayings import MEANINGS
-from orchestrion.metrics.phrases import phrase_features
+from orchestrion.metrics.phrases import among_real, phrase_features
 from orchestrion.metrics.preference import wilson_interval
 from orchestrion.metrics.sentences import divergence, note_counts
 from orchestrion.systems.ape_gan import ApeGan
 from orchestrion.text.encoder import SentenceEncoder
 
-MOST, NEIGHBOURS, DRAWN = 256, 5, 3000
-LEAST_SPREAD = 0.05  # of a feature, as in metrics.phrases
+MOST, DRAWN = 256, 3000
 
 
 def real_totals(pairs: Pairs, rng: np.random.Generator) -> np.ndarray:
@@ -54,16 +53,6 @@ def as_meant(system: ApeGan, embeddings: np.ndarray, real: np.ndarray, pieces: i
     totals = Heard(system, embeddings, pieces, seed, 0).totals
     nearest = [list(GROUPS)[int(np.argmin([divergence(total, group) for group in real]))] for total in totals]
     return share(sum(near == group for near, group in zip(nearest, GROUP_OF, strict=True)), len(nearest))
-
-
-def among_real(real: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """(D,) bool: whether features (D, F) lie nearer to some real ones (C, F) than these to their own fifth neighbour
-    (precision, Kynkäänniemi et al. 2019)."""
-    scale = np.maximum(real.std(axis=0), LEAST_SPREAD)
-    real, made = real / scale, made / scale
-    apart = np.linalg.norm(real[:, None] - real[None], axis=-1)
-    reach = np.partition(apart, NEIGHBOURS, axis=1)[:, NEIGHBOURS]
-    return np.array([bool((np.linalg.norm(real - one, axis=-1) <= reach).any()) for one in made])
 
 
 def gate(run: Run, seed: int) -> list[list[Any]]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from orchestrion.adversarial import MAX_TRIES, compose_phrases, phrase_figures, said_of
-from orchestrion.metrics.phrases import coverage, energy_distance, phrase_features, relative_spread
+from orchestrion.metrics.phrases import among_real, coverage, energy_distance, phrase_features, relative_spread
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.score.bars import bars, tempo
 from orchestrion.system import Request, RequestError
@@ -52,6 +52,19 @@ def test_lost_modes_are_seen() -> None:
     assert relative_spread(real, half) < 0.9
     assert relative_spread(real, np.repeat(made[:1], 50, axis=0)) == 0
     assert coverage(real * 100, made * 100) == coverage(real, made), "scaled by the real ones"
+
+
+def test_what_lies_among_real_music_and_what_lies_apart() -> None:
+    rng = np.random.default_rng(0)
+    real, made = rng.normal(size=(400, 2)), rng.normal(size=(300, 2))
+    found = among_real(real, np.concatenate([made, made + 20]))
+    assert found[:300].mean() > 0.9
+    assert not found[300:].any()
+    assert among_real(real, real).all(), "each is one of them"
+    alone = [bool(among_real(real, one[None])[0]) for one in made[:20]]
+    assert alone == found[:20].tolist(), "whatever else is asked about"
+    assert np.array_equal(among_real(real * 100, made * 100), found[:300]), "scaled by the real ones"
+    assert len(among_real(real, real[:0])) == 0
 
 
 def noisy(share: float = 0.05, silent_first: int = 0) -> tuple[list[int], object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+_AT_ONCE = 256  # of the features that are compared with all others
 _LEAST_SPREAD = 0.05  # of a feature, so that one that hardly varies does not count for all
 
 
@@ -57,6 +58,15 @@ def coverage(real: np.ndarray, made: np.ndarray, neighbours: int = 5) -> float:
     real, made = _scaled(real, made)
     reach = np.partition(_apart(real, real), neighbours, axis=1)[:, neighbours]  # the nearest of all is itself
     return float((_apart(real, made).min(axis=1) <= reach).mean())
+
+
+def among_real(real: np.ndarray, made: np.ndarray, neighbours: int = 5) -> np.ndarray:
+    """(D,) bool: which of the made features (D, F) lie nearer to one of the real ones (C, F) than this to its own so
+    manieth neighbour; their share is precision (Kynkäänniemi et al. 2019). Scaled as in `energy_distance`."""
+    real, made = _scaled(real, made)
+    reach = np.partition(_apart(real, real), neighbours, axis=1)[:, neighbours]
+    return np.concatenate([np.any(_apart(part, real) <= reach, axis=1)
+                           for part in np.array_split(made, -(-len(made) // _AT_ONCE) or 1)])  # fmt: skip
 
 
 def _scaled(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

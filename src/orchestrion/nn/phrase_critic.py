@@ -27,6 +27,20 @@ def steps_left(steps: int, layers: Sequence[Convolution]) -> int:
     return steps
 
 
+def layers_fault(steps_a_bar: int, pitches: int, growths: Sequence[Growth], layers: Sequence[Convolution]) -> str:
+    """What keeps a generator of these `growths` and a critic of these `layers` from bars of so many steps and pitches;
+    "" where nothing does."""
+    grown = [prod(growth[axis] for growth in growths) for axis in (1, 2)]
+    if grown != [steps_a_bar, pitches]:
+        return f"bar_layers make {grown[0]} steps of {grown[1]} pitches, but the grid has {steps_a_bar} of {pitches}"
+    growing = [high > 1 for _, _, high in growths]
+    if growing != sorted(growing) or any(long > 1 < high for _, long, high in growths[:-1]):
+        return "bar_layers must make steps before pitches, but for the last of them"
+    if steps_left(steps_a_bar // growths[-1][1], layers) < 1:
+        return f"critic_layers need more than the {steps_a_bar} steps of a bar"
+    return ""
+
+
 class PhraseCritic(nn.Module):
     """Tracks (B, K, S, P) and, where one is, the track given (B, S, P) -> marks (B, M): of each track by itself, where
     `jamming`, else of all at once.

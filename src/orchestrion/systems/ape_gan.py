@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -44,7 +43,7 @@ from orchestrion.corpus.sayings import MEANINGS
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import Gates, average_of, binary_neurons, follow_, frozen, penalty_behind
 from orchestrion.nn.bar_layers import Growth, Temporal, cells_in_order, growing_layers
-from orchestrion.nn.phrase_critic import Convolution, PhraseCritic, steps_left
+from orchestrion.nn.phrase_critic import Convolution, PhraseCritic, layers_fault
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.score.analysis import estimate_key
 from orchestrion.system import Batch, Recipe, RecipeError, Request, RequestError, System, Training
@@ -107,15 +106,8 @@ class ApeGanConfig:
             raise RecipeError(f"there is no condition {self.condition!r}; choose {', '.join(CONDITIONS)}")
         if self.bars < 3:
             raise RecipeError(f"the discriminator reads phrases of at least 3 bars, not {self.bars}")
-        grown = [prod(layer[axis] for layer in self.bar_layers) for axis in (1, 2)]
-        if grown != [self.steps_a_bar, self.pitches]:
-            raise RecipeError(f"bar_layers make {grown[0]} steps of {grown[1]} pitches, but the grid has"
-                              f" {self.steps_a_bar} of {self.pitches}")  # fmt: skip
-        growing = [pitches > 1 for _, _, pitches in self.bar_layers]
-        if growing != sorted(growing) or any(steps > 1 < pitches for _, steps, pitches in self.bar_layers[:-1]):
-            raise RecipeError("bar_layers must make steps before pitches, but for the last of them")
-        if steps_left(self.steps_a_bar // self.bar_layers[-1][1], self.critic_layers) < 1:
-            raise RecipeError(f"critic_layers need more than the {self.steps_a_bar} steps of a bar")
+        if fault := layers_fault(self.steps_a_bar, self.pitches, self.bar_layers, self.critic_layers):
+            raise RecipeError(fault)
         if not 0 <= self.average < 1:
             raise RecipeError(f"average {self.average} must be a share from 0 to less than 1")
         if min(self.phrases, self.critic_steps, self.sentence_width) < 1 or self.noise < 0:

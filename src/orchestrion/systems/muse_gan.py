@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 from typing import ClassVar, cast
 
 import numpy as np
@@ -47,7 +46,7 @@ from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import average_of, binary_neurons, follow_, frozen, penalty_behind, wasserstein_loss
 from orchestrion.nn.bar_layers import LEAK, Layer, Temporal, cells_in_order, gathered, growing_layers
-from orchestrion.nn.phrase_critic import PhraseCritic, steps_left
+from orchestrion.nn.phrase_critic import PhraseCritic, layers_fault
 from orchestrion.representations.cells import decode
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.score.edit import replace_cells
@@ -112,17 +111,10 @@ class MuseGANConfig:
             raise RecipeError("a track that is given leaves none to make; choose tracks of more than one")
         if self.bars < 3:
             raise RecipeError(f"the critic reads phrases of at least 3 bars, not {self.bars}")
-        grown = [prod(layer[axis] for layer in self.bar_layers) for axis in (1, 2)]
-        if grown != [self.steps_a_bar, self.pitches]:
-            raise RecipeError(f"bar_layers make {grown[0]} steps of {grown[1]} pitches, but the grid has"
-                              f" {self.steps_a_bar} of {self.pitches}")  # fmt: skip
-        growing = [pitches > 1 for _, _, pitches in self.bar_layers]
-        if growing != sorted(growing) or any(steps > 1 < pitches for _, steps, pitches in self.bar_layers[:-1]):
-            raise RecipeError("bar_layers must make steps before pitches, but for the last of them")
+        if fault := layers_fault(self.steps_a_bar, self.pitches, self.bar_layers, self.critic_layers):
+            raise RecipeError(fault)
         if self.noise % self.vectors:
             raise RecipeError(f"noise {self.noise} must divide by {self.vectors}, the vectors of a {self.model} model")
-        if steps_left(self.steps_a_bar // self.bar_layers[-1][1], self.critic_layers) < 1:
-            raise RecipeError(f"critic_layers need more than the {self.steps_a_bar} steps of a bar")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average {self.average} must be a share from 0 to less than 1")
         if min(self.phrases, self.critic_steps) < 1:
