@@ -17,5 +17,5 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 mkdir -p "$out"
 "$python" "$root/bench/active_learning.py" --start "$ape" --corpus "$band" \
   --made "$ape" "$gans/muse_gan-small-fine-0" "$gans/muse_gan-small-0" "$gans/midi_net-small-0" \
-  --held "$ape" "$gans/muse_gan-small-fine-1" --work "$out"
+  --held "$ape" "$gans/muse_gan-small-fine-1" --work "$out" --part labels
 "$python" "$root/bench/tables.py"

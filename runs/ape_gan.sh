@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# APE-GAN with its ablations, and what words, gate and people bring: bench/results/word_groups.json and
-# active_learning.json, docs/ape-gan.md and its pictures. Goes on where it was stopped.
+# APE-GAN with its ablations, and what words, gate and people bring: bench/results/word_groups.json,
+# word_meanings.json and active_learning.json, docs/ape-gan.md and its pictures. Goes on where it was stopped.
 #
 #     runs/ape_gan.sh BAND [OUT] [RECIPE]
 #
@@ -28,6 +28,7 @@ if [ "$recipe" = small ]; then
   for name in small-none small-shuffled small-projection small-printed; do learn "$name" 0; done
 fi
 "$python" "$root/bench/word_groups.py" --runs "$out" --corpus "$band"
+"$python" "$root/bench/word_meanings.py" --runs "$out" --corpus "$band"
 "$python" "$root/bench/word_pictures.py" --run "$out/ape_gan-$recipe-0"
 "$root/runs/active_learning.sh" "$out" "$out/ape_gan-$recipe-0" "$band"
 "$python" "$root/bench/tables.py"
