@@ -191,6 +191,7 @@ def test_a_step_reads_then_discriminates_several_times_then_generates(corpus: Co
     batch = system.batch(corpus, "train", np.random.default_rng(0))
     assert {name: tuple(values.shape) for name, values in batch.items()} == {
         "phrases": (32, *system.grid.shape), "sentences": (32, 384), "denied": (32, 384), "meanings": (32,),
+            "denied_meanings": (32,),
         "tonics": (32,),
     }  # fmt: skip
     names = []

@@ -91,6 +91,7 @@ class Training:
     accumulate: batches whose gradients make one step, over all processes together.
     The rate warms up over `warm_up_steps`, stays, and falls linearly to 0 over the last `decay_share` of the steps;
     where `fall_every` is set, it falls to `fall_to` of itself after so many steps, again and again.
+    best_from: steps after which the best checkpoint is chosen anew, whatever was best before.
     clip_norm: gradients are scaled down to this norm; 0 leaves them.
     precision: "bf16" where the machine computes in it (elsewhere float32), or "float32".
     shard: on several processes, split the weights of the networks over them instead of holding all on each.
@@ -102,6 +103,7 @@ class Training:
     decay_share: float = 0.4
     fall_every: int = 0
     fall_to: float = 0.75
+    best_from: int = 0
     clip_norm: float = 1.0
     precision: str = "bf16"
     validate_every: int = 200

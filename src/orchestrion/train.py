@@ -96,6 +96,8 @@ def train(
     begun, started = step, monotonic()
     with _Ahead(system, corpus, training, seed, processes) as ahead, Log(out, step, first) as log:
         while step < training.steps:
+            if step == training.best_from:
+                best = float("inf")
             system.train()
             _set_rates(optimizers, training, step)
             torch.manual_seed(seed * 1_000_003 + step * 1009 + processes.rank)

@@ -24,14 +24,25 @@ import orchestrion
 from orchestrion.corpus.embed import Encoder
 from orchestrion.corpus.kept import Progress, kept_table
 from orchestrion.corpus.phrases import Phrases, Selection, phrase_table
-from orchestrion.corpus.sayings import DENSITIES, EMOTIONS, GENRES, MEANINGS, MODES, OPPOSITES, REGISTERS, sentences
+from orchestrion.corpus.sayings import (
+    DENSITIES,
+    EMOTIONS,
+    GENRES,
+    MEANINGS,
+    MODES,
+    OPPOSITES,
+    REGISTERS,
+    sentences,
+    things,
+)
 from orchestrion.corpus.store import Corpus, CorpusError, Piece
 from orchestrion.corpus.wording import MOOD_LABELS
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.theory import Key
 from orchestrion.writing import replace_file
 
-MOST_PHRASES, MOST_SENTENCES = 40_000, 600  # of a split; of a meaning
+MOST_PHRASES = 40_000  # of a split
+MOST_SENTENCES, MOST_THINGS = 600, 6000  # of a meaning; of one that has things to learn from
 WORDLESS = 0.4  # of the pairs have no sentence, and phrases as they come
 SURE_KEY = 0.6  # confidence of a key, from which on its mode is told
 SPARSE, BUSY = 8.0, 16.0  # notes a bar of one player, up to which and from which on
@@ -40,8 +51,9 @@ LOW, HIGH = 55.0, 71.0  # mean MIDI pitch of what is neither bass nor drums
 FEWEST = 0.002  # share of the phrases that a meaning must be true of to be spoken of, and one phrase at least
 _CROWD = 0.7  # a band plays more notes than a soloist, and fewer than as many soloists
 _EMPHASIS = 3  # times as often as of notes, modes and genres it is spoken of moods and registers
-_FEWER = 10  # times fewer sentences of what no word is held out of
-_VERSION = 6
+_A_PHRASE = 4  # sentences of a meaning to a phrase of which it is true, so that few phrases are soon paired
+_FEWER = 40  # times fewer sentences of what no word is held out of
+_VERSION = 7
 #: Moods that no one labelled: by mode, and by whether the music is aroused (Russell 1980). Of EMOPIA's clips, which
 #: people heard as one of four, `captions.guessed_mood` is right of two thirds by the same signs.
 GUESSES = {("major", "aroused"): "happy", ("minor", "aroused"): "tense", ("minor", "at rest"): "sad",
@@ -65,8 +77,8 @@ class Pairs:
 
     def draw(self, rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
         """phrases (count, K, S, P) bool; sentences (count, D) float32, 0 for none; denied (count, D), a sentence each
-        that is not true of the phrase; meanings (count,) int64, Q for none; tonics (count,) as they were. Each mood and
-        register comes as often as any other, whatever is frequent in the music."""
+        that is not true of the phrase; meanings and denied_meanings (count,) int64, Q for none; tonics (count,) as they
+        were. Each mood and register comes as often as any other, whatever is frequent in the music."""
         wordless = (rng.random(count) < WORDLESS) | (len(self._spoken) == 0)
         meaning = rng.choice(self._spoken, size=count, p=self._odds) if len(self._spoken) else np.zeros(count, np.int64)
         index = np.where(wordless, rng.integers(len(self.firsts), size=count), 0)
@@ -81,6 +93,7 @@ class Pairs:
             "sentences": said,
             "denied": self._said(against, rng),
             "meanings": np.where(wordless, len(MEANINGS), meaning),
+            "denied_meanings": np.where(against < 0, len(MEANINGS), against),
             "tonics": -self.shifts[index] % 12,
         }
 
@@ -247,7 +260,8 @@ def _write(
             progress(done, 2 * len(chosen))
     said = []
     for number, meaning in enumerate(MEANINGS):
-        count = min(MOST_SENTENCES, sum(true[number] for true, _ in heard))
+        most = MOST_THINGS if split == "train" and things(meaning) else MOST_SENTENCES
+        count = min(most, _A_PHRASE * sum(true[number] for true, _ in heard))
         told = sentences(meaning, split, count, rng) or sentences(meaning, "train", count // _FEWER, rng)
         said += [(one, number) for one in told]
     texts = [one for one, _ in said]

@@ -13,6 +13,7 @@ shuffles.
 Added in `small`: a reader, learned by itself, turns the embedding into the odds of meanings, as the embedding holds
 opposites near to each other; noise beside it, so that a sentence makes many pieces; gates by bar and track, and the
 mean of the generator's weights; a penalty on slopes; pairs without a sentence, so that it composes without words too.
+For its last steps the generator rests: the discriminator learns on from what will go out, and then stands as the gate.
 All music is learned in C and moved to the key asked for. Behind the first phrase of a piece others follow, with the
 same sentence and the same of the noise that does not depend on bars.
 Not printed, and chosen: all sizes, the data of sentences (`corpus.pairs`), rates and steps.
@@ -33,7 +34,7 @@ import torch
 import torch.nn.functional as F
 from symusic import Score
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 
 from orchestrion.adversarial import checked, compose_phrases, normal_noise, phrase_figures, phrases_of, said_of
 from orchestrion.corpus.judged import JudgedCorpus
@@ -55,9 +56,10 @@ MEASURED = 128  # phrases of a validation batch
 JUDGED = 4  # real phrases to a judged one, where people judged some
 AT_ONCE = 16  # phrases drawn in one call: what they need lies in the cache of a core
 TRIES = 64  # at a phrase that the discriminator refuses, where a request names no number
-_BLUR, _FORGOTTEN = 0.06, 0.5  # noise on each number of an embedding, and features dropped, while the reader learns
+_BLUR, _FORGOTTEN = 0.03, 0.5  # noise on each number of an embedding, and features dropped, while the reader learns
+_SHRUNK = 0.05  # weight decay of the reader
 _NEW = 0.01  # weight of a batch in the shares of tonics
-_READ = 1024  # features of the reader
+_READ = 2048  # features of the reader
 _SURE = 2.0  # what the reader's odds are taken to the power of, so that what is likely meant is meant
 
 
@@ -70,7 +72,8 @@ class ApeGanConfig:
     one for all. gates: the generator also draws which tracks rest in which bars. condition: one of CONDITIONS: what
     the discriminator is told: the sentence, and to refuse real music with one that is not true of it ("matching"),
     the sentence alone ("projection"), a wrong one ("shuffled"), nothing ("none"). Layers, penalty, critic_steps,
-    average: as for MuseGAN.
+    average: as for MuseGAN. rests: steps after which the generator rests and the discriminator learns on from what
+    goes out, 0 for never.
 
     Raises RecipeError for numbers that make no network, UserError for those that make no grid.
     """
@@ -99,7 +102,8 @@ class ApeGanConfig:
     rate: float = 3e-3
     critic_rate: float = 2e-3
     reader_rate: float = 1e-3
-    average: float = 0.99
+    average: float = 0.995
+    rests: int = 0
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITIONS:
@@ -125,9 +129,11 @@ class ApeGanConfig:
         return len(MEANINGS) + 1 if self.reads else self.sentence_width
 
 
-_SMALL = ApeGanConfig()
-_SMALL_TRAINING = Training(steps=1500, warm_up_steps=0, decay_share=0.5, clip_norm=0.0, validate_every=100,
-                           validation_batches=4, save_every=100)  # fmt: skip
+_SMALL = ApeGanConfig(rests=2600)
+#: The rate falls while the generator rests, and the discriminator that then knows it best is kept.
+_SMALL_TRAINING = Training(steps=3000, warm_up_steps=0, decay_share=400 / 3000, best_from=2999, clip_norm=0.0,
+                           validate_every=100, validation_batches=4, save_every=100)  # fmt: skip
+_PRINTED_TRAINING = replace(_SMALL_TRAINING, decay_share=0.0, best_from=0)
 _PAPER = ApeGanConfig(
     steps_a_bar=96, reads=False, noise=0, players=False, gates=False, condition="none", temporal_filters=1024,
     bar_layers=((512, 2, 1), (512, 2, 1), (256, 2, 1), (256, 2, 1), (128, 2, 1), (128, 3, 1), (64, 1, 7), (0, 1, 12)),
@@ -135,7 +141,7 @@ _PAPER = ApeGanConfig(
     critic_width=1024, penalty=0.0, critic_steps=1, phrases=64, rate=2e-4, critic_rate=2e-4, average=0.0,
 )  # fmt: skip
 _AS_PRINTED = replace(_SMALL, reads=False, noise=0, players=False, gates=False, condition="none", penalty=0.0,
-                      critic_steps=1, average=0.0, rate=1e-3, critic_rate=1e-3)  # fmt: skip
+                      critic_steps=1, average=0.0, rests=0, rate=1e-3, critic_rate=1e-3)  # fmt: skip
 RECIPES = {
     "tiny": Recipe(
         ApeGanConfig(steps_a_bar=16, pitches=60, piece_tracks=1, noise=8, temporal_filters=16,
@@ -149,15 +155,15 @@ RECIPES = {
     "small-projection": Recipe(replace(_SMALL, condition="projection"), _SMALL_TRAINING),
     "small-shuffled": Recipe(replace(_SMALL, condition="shuffled"), _SMALL_TRAINING),
     "small-none": Recipe(replace(_SMALL, condition="none"), _SMALL_TRAINING),
-    "small-printed": Recipe(_AS_PRINTED, _SMALL_TRAINING),
+    "small-printed": Recipe(_AS_PRINTED, _PRINTED_TRAINING),
     "small-seventeen": Recipe(replace(_SMALL, tracks="seventeen", piece_tracks=1), _SMALL_TRAINING),
     "paper": Recipe(
-        _PAPER, replace(_SMALL_TRAINING, steps=20_000, decay_share=0.0, validate_every=500, save_every=500)
+        _PAPER, replace(_PRINTED_TRAINING, steps=20_000, validate_every=500, save_every=500)
     ),
     "paper-matching": Recipe(
         replace(_PAPER, noise=64, gates=True, players=True, condition="matching", penalty=10.0,
-                critic_steps=5, average=0.99),
-        replace(_SMALL_TRAINING, steps=6000, validate_every=200, save_every=200),
+                critic_steps=5, average=0.995, rests=5200),
+        replace(_SMALL_TRAINING, steps=6000, best_from=5999, validate_every=200, save_every=200),
     ),
 }  # fmt: skip
 
@@ -165,6 +171,7 @@ RECIPES = {
 class ApeGan(System):
     config: ApeGanConfig
     tonics: Tensor
+    learned: Tensor
     holds: ClassVar[frozenset[str]] = frozenset({"bars", "tempo"})
 
     def __init__(self, config: ApeGanConfig) -> None:
@@ -174,6 +181,7 @@ class ApeGan(System):
         self.generator, self.discriminator = Generator(config), Discriminator(config)
         self.averaged = average_of(self.generator) if config.average else None
         self.register_buffer("tonics", torch.full((12,), 1 / 12))  # shares of the phrases that it learned from
+        self.register_buffer("learned", torch.zeros((), dtype=torch.int64))  # steps
 
     # ---- learning
 
@@ -184,7 +192,7 @@ class ApeGan(System):
             "generator": Adam(self.generator.parameters(), lr=config.rate, betas=betas),
         }
         if self.reader is not None:
-            by_name["reader"] = Adam(self.reader.parameters(), lr=config.reader_rate)
+            by_name["reader"] = AdamW(self.reader.parameters(), lr=config.reader_rate, weight_decay=_SHRUNK)
         return by_name
 
     def pairs(self, corpus: Corpus, split: str) -> Pairs:
@@ -208,32 +216,41 @@ class ApeGan(System):
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         sentences, denied = batch["sentences"], batch["denied"]
         self.tonics.lerp_(torch.bincount(batch["tonics"], minlength=12) / len(batch["tonics"]), _NEW)
-        if self.config.condition == "shuffled":
-            sentences = sentences.roll(1, 0)
         if self.reader is not None:
             # an embedding is blurred, so that what lies near is read alike: its length is 1
-            spoken = sentences.any(1)
-            read = self.reader.odds(sentences + _BLUR * torch.randn_like(sentences) * spoken[:, None], forgetting=True)
-            yield "reader", F.cross_entropy(read.float(), batch["meanings"])
+            said = torch.cat([sentences, denied])
+            spoken = said.any(1, keepdim=True)
+            read = self.reader.odds(said + _BLUR * torch.randn_like(said) * spoken, forgetting=True)
+            yield "reader", F.cross_entropy(read.float(), torch.cat([batch["meanings"], batch["denied_meanings"]]))
+        if self.config.condition == "shuffled":
+            sentences = sentences.roll(1, 0)
         with torch.no_grad():
             words, others = self.words(sentences), self.words(denied)
-        size = self.config.phrases
+        size, rests = self.config.phrases, self.rests
         for step, (phrases, said, wrong) in enumerate(
             zip(batch["phrases"].split(size), words.split(size), others.split(size), strict=True)
         ):
             with torch.no_grad():
-                made = self.drawn(said, self._noise(len(said)))
+                made = self.drawn(said, self._noise(len(said)), self.drawing if rests else None)
             loss = self.discriminator_loss(phrases.float(), made, said, wrong)
             if "judged" in batch:
                 part = slice(step * self._judged_at_once, (step + 1) * self._judged_at_once)
                 loss = loss + self.judged_loss(batch["judged"][part].float(), batch["judged_real"][part].float())
             yield "discriminator", loss
+        self.learned += 1
+        if rests:
+            return
         said = words[-size:]
         with frozen(self.discriminator):
             loss = F.softplus(-self.discriminator(self.drawn(said, self._noise(len(said))), said)).mean()
         yield "generator", loss
         if self.averaged is not None:
             follow_(self.averaged, self.generator, self.config.average)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the generator has learned for all its steps, and the discriminator goes on alone."""
+        return 0 < self.config.rests <= int(self.learned)
 
     def discriminator_loss(self, real: Tensor, made: Tensor, words: Tensor, others: Tensor) -> Tensor:
         """Real and made phrases (B, K, S, P), what was said and what is not true (B, W) -> formula 1, its sign turned,
