@@ -1,9 +1,10 @@
-"""Whether words make the music of APE-GAN: its figure 6 with controls, words never seen, and what its gate does.
+"""Whether words make the music of APE-GAN: its figure 6 with controls, and sentences in words never learned.
 
-    python bench/word_groups.py --runs DIR --corpus CORPUS [--pieces 128] [--seed 0]
+    python bench/word_groups.py --runs DIR --corpus CORPUS [--pieces 128] [--seed 0] [--workers 1]
 
-DIR holds runs of ape_gan, each a folder ape_gan-RECIPE-SEED. Sentences are those of sentence_groups.json, in six groups
-of meaning, three of which are the opposites of the others; no word that carries their meaning was learned from.
+DIR holds runs of ape_gan, each a folder ape_gan-RECIPE-SEED. Sentences are those of sentence_groups.json, each set in
+six groups of meaning, three of which are the opposites of the others: sentences held out, as people would type them,
+and sentences of which no word that carries a meaning was learned from.
 """
 
 from __future__ import annotations
@@ -14,47 +15,48 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from phrase_sides import Run, open_runs
+from phrase_sides import open_runs
 from record import BENCH, record
 from rich.progress import Progress
 
-from orchestrion.adversarial import REAL
+from orchestrion.composing import load
 from orchestrion.corpus.pairs import Pairs, shifted
 from orchestrion.corpus.sayings import MEANINGS, sentences
-from orchestrion.metrics.grid import on_grid
-from orchestrion.metrics.phrases import energy_distance, phrase_features
 from orchestrion.metrics.preference import wilson_interval
 from orchestrion.metrics.sentences import divergence, note_counts, pair_matrix
-from orchestrion.metrics.sets import mean_interval
-from orchestrion.representations.phrases import PhraseGrid
-from orchestrion.score.analysis import estimate_key
 from orchestrion.system import Request
 from orchestrion.systems.ape_gan import ApeGan
 from orchestrion.text.encoder import SentenceEncoder
 from orchestrion.theory import Key
+from orchestrion.workers import pool
 
-GROUPS: dict[str, list[str]] = json.loads((BENCH / "sentence_groups.json").read_text("utf-8"))
+SETS: dict[str, dict[str, list[str]]] = json.loads((BENCH / "sentence_groups.json").read_text("utf-8"))
+HELD_OUT, NEVER_LEARNED = SETS
 MEANING = {"joy": "happy", "sorrow": "sad", "calm": "calm", "tension": "tense", "low": "low", "high": "high"}
 OPPOSED = {"joy": "sorrow", "sorrow": "joy", "calm": "tension", "tension": "calm", "low": "high", "high": "low"}
 DISTRIBUTION = "pitch x length"
-KNOWN = 8  # sentences of a meaning, of words learned from, that a group's own music is made of
+KNOWN = 8  # sentences of a meaning, learned from, that a group's own music is made of
 TWICE = 3  # sentences of a group that are composed twice
-RESAMPLES = 200
 SIDES = ("within", "median within", "opposed", "others")
 SHOWN = ("small, seed 0", "small, seed 1")  # as pictures
 IN_C = Key(0, "major")
-OTHERS = [name for names in GROUPS.values() for name in names]
-GROUP_OF = [group for group, names in GROUPS.items() for _ in names]
+
+
+def told_in(name: str) -> tuple[list[str], list[str]]:
+    """The sentences of a set, and the group of each."""
+    groups = SETS[name]
+    return [one for told in groups.values() for one in told], [group for group, told in groups.items() for _ in told]
 
 
 class Heard:
-    """The notes of what a run makes of sentences, (S, pieces, C), and how often its gate let music pass."""
+    """The notes of what a system makes of sentences, (S, pieces, C), and how often its gate let music pass."""
 
     def __init__(self, system: ApeGan, embeddings: np.ndarray, pieces: int, seed: int, tries: int | None) -> None:
         refused: Counter[str] = Counter()
@@ -80,7 +82,7 @@ class Heard:
         return handed / (handed + self.refused)
 
 
-def sides(matrix: np.ndarray, groups: Sequence[str] = GROUP_OF) -> dict[str, np.ndarray]:
+def sides(matrix: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarray]:
     """Off the diagonal of (S, S): pairs within a group, across opposed groups, and across the others."""
     one, other = np.array(groups)[:, None], np.array(groups)[None]
     within = (one == other) & ~np.eye(len(matrix), dtype=bool)
@@ -88,26 +90,50 @@ def sides(matrix: np.ndarray, groups: Sequence[str] = GROUP_OF) -> dict[str, np.
     return {"within": matrix[within], "opposed": matrix[opposed], "others": matrix[(one != other) & ~opposed]}
 
 
-def measured(system: ApeGan, run: Mapping[str, Any], tries: int | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Job:
+    """One system, in a process of its own. folder: of a run; untrained: as it was before it learned; known: (6 KNOWN,
+    D) embeddings; embeddings: (S, D) of a set."""
+
+    name: str
+    folder: Path
+    untrained: bool
+    told: str
+    embeddings: np.ndarray
+    known: np.ndarray
+    tries: int | None
+    pieces: int
+    seed: int
+
+
+def measured(job: Job) -> dict[str, Any]:
     """Figure 6 of one system: its matrix, and how many sentences fall with their group."""
-    rng, seed, pieces = np.random.default_rng(run["seed"]), int(run["seed"]), int(run["pieces"])
-    heard = Heard(system, run["embeddings"], pieces, seed, tries)
+    torch.set_num_threads(1)
+    system = load(job.folder).system
+    assert isinstance(system, ApeGan)
+    if job.untrained:
+        torch.manual_seed(job.seed)
+        system = ApeGan(system.config)
+    rng, seed, pieces = np.random.default_rng(job.seed), job.seed, job.pieces
+    names, group_of = told_in(job.told)
+    heard = Heard(system, job.embeddings, pieces, seed, job.tries)
     matrix = pair_matrix(list(heard.counts), rng)
-    again = [GROUP_OF.index(group) + place for group in GROUPS for place in range(TWICE)]
-    second = Heard(system, run["embeddings"][again], pieces, seed + 1000, tries).totals
+    groups = list(SETS[job.told])
+    again = [group_of.index(group) + place for group in groups for place in range(TWICE)]
+    second = Heard(system, job.embeddings[again], pieces, seed + 1000, job.tries).totals
     twice = [divergence(heard.totals[row], other) for row, other in zip(again, second, strict=True)]
-    known = Heard(system, run["known"], pieces, seed + 2000, tries).totals.reshape(len(GROUPS), KNOWN, -1).sum(axis=1)
-    names = list(GROUPS)
-    nearest = [names[int(np.argmin([divergence(total, group) for group in known]))] for total in heard.totals]
-    right = [near == group for near, group in zip(nearest, GROUP_OF, strict=True)]
+    known = Heard(system, job.known, pieces, seed + 2000, job.tries).totals.reshape(len(groups), KNOWN, -1).sum(axis=1)
+    nearest = [groups[int(np.argmin([divergence(total, group) for group in known]))] for total in heard.totals]
+    right = [near == group for near, group in zip(nearest, group_of, strict=True)]
+    apart = sides(matrix, group_of)
     return {
         "matrix": matrix,
-        **{side: float(np.nanmean(values)) for side, values in sides(matrix).items()},
-        "median within": float(np.nanmedian(sides(matrix)["within"])),
+        **{side: float(np.nanmean(values)) for side, values in apart.items()},
+        "median within": float(np.nanmedian(apart["within"])),
         "twice": float(np.mean(twice)),
         "right": [sum(right), len(right)],
-        "astray": [f"{name}: {near}" for name, near, ok in zip(OTHERS, nearest, right, strict=True) if not ok],
-        "accepted": heard.accepted,
+        "astray": [f"{name}: {near}" for name, near, ok in zip(names, nearest, right, strict=True) if not ok],
+        "accepted": heard.accepted if job.tries != 0 else None,
     }
 
 
@@ -127,41 +153,29 @@ def of_real_music(pairs: Pairs, rng: np.random.Generator) -> dict[str, float]:
     return {**means, "median within": float(np.median(apart["within"]))}
 
 
-def gate(run: Run, phrases: int, seed: int) -> list[list[Any]]:
-    """What passes the gate beside what does not, by figures that it was not trained by."""
-    system, rng = run.system, np.random.default_rng(seed)
-    grid, pairs = system.grid, system.pairs(run.corpus, "test")
-    system.eval()
-    rngs = rng.spawn(phrases)
-    drawn = np.concatenate([system.draw(rngs[start : start + 256], None) for start in range(0, phrases, 256)])
-    drawn = drawn[drawn.any((1, 2, 3))]
-    odds = system.odds(drawn, None)
-    chosen = rng.permutation(len(pairs.firsts))[:800]
-    real = shifted(pairs.phrases.at(pairs.firsts[chosen]), pairs.shifts[chosen], grid)
-    order = np.argsort(-odds)
-    passed, refused = order[odds[order] > REAL], order[odds[order] <= REAL]
-    kinds = {
-        "held-out music": real[:400],
-        f"passes ({len(passed):,} of {len(odds):,})": drawn[passed[:400]],
-        "refused": drawn[rng.permutation(refused)[:400]],
-        "refused, the surest tenth": drawn[order[-len(order) // 10 :]][:400],
+def figure_6(
+    told: str, found: Mapping[str, Mapping[str, Any]], real: Mapping[str, float], pieces: int
+) -> dict[str, Any]:
+    rows: list[list[Any]] = [["held-out music of the same meanings", *(real[side] for side in SIDES), None, None, None]]
+    for name, one in found.items():
+        right, asked = one["right"]
+        share = {key: 100 * value for key, value in asdict(wilson_interval(right, asked)).items() if key != "pieces"}
+        accepted = None if one["accepted"] is None else 100 * one["accepted"]
+        rows.append([name, *(one[side] for side in SIDES), one["twice"], share, accepted])
+    count = len(told_in(told)[0])
+    said = {
+        HELD_OUT: "None of the sentences was learned from; words of theirs may have been.",
+        NEVER_LEARNED: "No word of theirs that carries a meaning was learned from.",
     }
-    features = phrase_features(real[400:], grid.bars)
-    return [[name, *gated(rolls, features, grid, rng)] for name, rolls in kinds.items()]
-
-
-def gated(rolls: np.ndarray, features: np.ndarray, grid: PhraseGrid, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Of phrases (C, K, S, P) bool: distance from held-out features (bootstrap), sureness of the key, pitch classes
-    of a phrase, empty bars in %."""
-    own = phrase_features(rolls, grid.bars)
-    away = [energy_distance(features, own[rng.integers(len(own), size=len(own))]) for _ in range(RESAMPLES)]
-    low, high = np.quantile(away, [0.025, 0.975])
-    scores = [grid.decode(roll) for roll in rolls]
-    sure = [estimate_key(score)[1] for score in scores]
-    classes = [len(set((on_grid(score, drums=False).pitch % 12).tolist())) for score in scores]
-    empty = 1 - rolls.reshape(*rolls.shape[:2], grid.bars, -1).any(-1).mean((1, 2))
-    means = (asdict(mean_interval(values, rng)) for values in (sure, classes, 100 * empty))
-    return [{"mean": energy_distance(features, own), "low": float(low), "high": float(high)}, *means]
+    return {
+        "title": f"Figure 6 of the APE-GAN paper, with controls: {told}",
+        "columns": ["", "within groups", "median within", "opposed groups", "other groups", "the same twice",
+                    "sentences with their group, %", "accepted, %"],
+        "rows": rows,
+        "note": f"KL divergence in nats between the notes of {pieces} pieces of 4 bars of each of {count} sentences, by"
+        f" {DISTRIBUTION}, mean over pairs of sentences. {said[told]} Aims: below 0.1 within groups, above 0.9 across"
+        " opposed ones, 80 % with their group.",
+    }  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -170,67 +184,44 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--pieces", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     runs = open_runs(options.runs, [options.corpus], "ape_gan-")
     encoder = SentenceEncoder.load()
     rng = np.random.default_rng(options.seed)
-    known = [one for group in GROUPS for one in sentences(MEANING[group], "train", KNOWN, rng)]
-    told = {
-        "seed": options.seed,
-        "pieces": options.pieces,
-        "embeddings": encoder.encode(OTHERS),
-        "known": encoder.encode(known),
-    }
-    found: dict[str, dict[str, Any]] = {}
-    with Progress() as progress:
-        task = progress.add_task("runs", total=len(runs) + 2)
-        for run in runs:
-            name = f"{run.name.partition('/')[2]}, seed {run.seed}"
-            if run.name.endswith("/small"):
-                found[name] = measured(run.system, told, None)
-            found[f"{name}, no gate"] = measured(run.system, told, 0)
-            progress.advance(task)
-        torch.manual_seed(options.seed)
-        small = next(run for run in runs if run.name.endswith("/small"))
-        found["untrained, no gate"] = measured(ApeGan(small.system.config), told, 0)
-        progress.advance(task)
-        real = of_real_music(small.system.pairs(small.corpus, "test"), rng)
-        gates = [[f"seed {run.seed}: {row[0]}", *row[1:]] for run in runs if run.name.endswith("/small")
-                 for row in gate(run, 6000, options.seed)]  # fmt: skip
-        progress.advance(task)
-    sides_of_real = [real[side] for side in SIDES]
-    rows: list[list[Any]] = [["held-out music of the same meanings", *sides_of_real, None, None, None]]
-    for name, one in found.items():
-        right, asked = one["right"]
-        share = {key: 100 * value for key, value in asdict(wilson_interval(right, asked)).items() if key != "pieces"}
-        accepted = 100 * one["accepted"] if "gate" not in name else None
-        rows.append([name, *(one[side] for side in SIDES), one["twice"], share, accepted])
-    tables = [
-        {
-            "title": "Figure 6 of the APE-GAN paper, with controls",
-            "columns": ["", "within groups", "median within", "opposed groups", "other groups", "the same twice",
-                        "sentences with their group, %", "accepted, %"],
-            "rows": rows,
-            "note": f"KL divergence in nats between the notes of {options.pieces} pieces of 4 bars of each of"
-            f" {len(OTHERS)} sentences, by {DISTRIBUTION}, mean over pairs of sentences. No word of theirs that carries"
-            " a meaning was learned"
-            " from. Aims: below 0.1 within groups, above 0.9 across opposed ones, 80 % with their group.",
-        },
-        {
-            "title": "What passes the gate", "rows": gates,
-            "columns": ["", "distance from held-out music", "sureness of the key", "pitch classes", "empty bars, %"],
-            "note": "Composed without words, phrases of 4 bars; none of these figures trained the gate.",
-        },
+    known = encoder.encode([one for meaning in MEANING.values() for one in sentences(meaning, "train", KNOWN, rng)])
+    embeddings = {told: encoder.encode(told_in(told)[0]) for told in SETS}
+    small = next(run for run in runs if run.name.endswith("/small"))
+    asked = [(f"{run.name.partition('/')[2]}, seed {run.seed}", run.folder, False, tries)
+             for run in runs for tries in ((None, 0) if run.name.endswith("/small") else (0,))]  # fmt: skip
+    jobs = [
+        Job(name if tries is None else f"{name}, no gate", folder, untrained, told, embeddings[told], known, tries,
+            options.pieces, options.seed)
+        for told in SETS
+        for name, folder, untrained, tries in [*asked, ("untrained", small.folder, True, 0)]
     ]  # fmt: skip
+    found: dict[str, dict[str, dict[str, Any]]] = {told: {} for told in SETS}
+    with Progress() as progress, pool(options.workers) as executor:
+        task = progress.add_task("systems", total=len(jobs))
+        waiting: dict[Future[dict[str, Any]], Job] = {executor.submit(measured, job): job for job in jobs}
+        for done in as_completed(waiting):
+            found[waiting[done].told][waiting[done].name] = done.result()
+            progress.advance(task)
+    found = {told: {job.name: found[told][job.name] for job in jobs if job.told == told} for told in SETS}
+    real = of_real_music(small.system.pairs(small.corpus, "test"), rng)
     figures = {
-        "groups": GROUPS,
-        "runs": {name: {key: value for key, value in one.items() if key != "matrix"} for name, one in found.items()},
-        "matrices": {name: np.round(one["matrix"], 4).tolist() for name, one in found.items() if name in SHOWN},
+        told: {
+            "groups": SETS[told],
+            "runs": {name: {key: value for key, value in one.items() if key != "matrix"} for name, one in of.items()},
+            "matrices": {name: np.round(one["matrix"], 4).tolist() for name, one in of.items() if name in SHOWN},
+        }
+        for told, of in found.items()
     }
     info = runs[0].corpus.info()
     data = {"corpus": f"{runs[0].corpus.path.name}, {info['pieces']} pieces", "fingerprint": info["fingerprint"]}
     command = shlex.join(["python", "bench/word_groups.py", *(sys.argv[1:] if argv is None else argv)])
+    tables = [figure_6(told, of, real, options.pieces) for told, of in found.items()]
     print(record("word_groups", figures, command=command, seed=options.seed, data=data, tables=tables))
 
 

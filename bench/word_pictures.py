@@ -16,6 +16,7 @@ import numpy as np
 from adversarial_pictures import bare
 from matplotlib.figure import Figure
 from record import BENCH, RESULTS
+from word_groups import HELD_OUT
 
 from orchestrion.composing import compose, load
 from orchestrion.render.picture import write_figure
@@ -27,8 +28,8 @@ BARS = 4
 
 def draw_words(path: Path) -> None:
     figures = json.loads((RESULTS / "word_groups.json").read_text("utf-8"))["figures"]
-    groups: dict[str, list[str]] = figures["groups"]
-    matrices = figures["matrices"]
+    groups: dict[str, list[str]] = figures[HELD_OUT]["groups"]
+    matrices = figures[HELD_OUT]["matrices"]
     ends = np.cumsum([len(sentences) for sentences in groups.values()])
     figure = Figure(figsize=(5.2 * len(matrices) + 0.6, 4.8), dpi=100, layout="constrained")
     for number, (name, matrix) in enumerate(matrices.items()):

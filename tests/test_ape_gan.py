@@ -208,6 +208,29 @@ def test_a_step_reads_then_discriminates_several_times_then_generates(corpus: Co
     assert system.tonics[counts > 0].min() > 1 / 12 > system.tonics[counts == 0].max()
 
 
+def test_the_generator_rests_while_the_discriminator_learns_on_from_what_goes_out(corpus: Corpus) -> None:
+    system = fresh(rests=2, average=0.5).train()
+    optimizers = system.optimizers()
+    weights: list[dict[str, list[torch.Tensor]]] = []
+    for step in range(4):
+        assert system.rests == (step >= 2)
+        for name, loss in system.losses(system.batch(corpus, "train", np.random.default_rng(step))):
+            assert name != "generator" or step < 2
+            optimizers[name].zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizers[name].step()
+        parts = {"generator": system.generator, "averaged": system.averaged, "discriminator": system.discriminator}
+        weights.append({name: [one.detach().clone() for one in part.parameters()] for name, part in parts.items()})
+
+    def moved(name: str, before: int) -> bool:
+        pairs = zip(weights[before][name], weights[before + 1][name], strict=True)
+        return not all(torch.equal(one, other) for one, other in pairs)
+
+    assert [moved(name, 0) for name in ("generator", "averaged", "discriminator")] == [True] * 3
+    for step in (1, 2):
+        assert [moved(name, step) for name in ("generator", "averaged", "discriminator")] == [False, False, True]
+
+
 def test_the_reader_reads_no_sentence_as_nothing(band: ApeGan) -> None:
     sentences = torch.from_numpy(np.stack([said(1), said(2), np.zeros(384, np.float32)]))
     words = band.words(sentences)

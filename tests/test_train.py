@@ -122,6 +122,17 @@ def test_a_run_keeps_its_curve_its_log_and_two_checkpoints(corpus: Corpus, tmp_p
     assert not left_behind(threads)
 
 
+def test_the_best_is_chosen_anew_from_a_step_on(corpus: Corpus, tmp_path: Path) -> None:
+    # a rate that is far too high makes each figure worse than the one before
+    wild = tiny(steps=4, validate_every=1, save_every=1, warm_up_steps=1, best_from=3)
+    chosen = dataclasses.replace(wild, config=dataclasses.replace(wild.config, rate=0.5))
+    train("composer", chosen, corpus, tmp_path)
+    figures = [row["validation/nats_per_note"] for row in history(tmp_path)]
+    best = checkpoint.load(tmp_path / "checkpoints" / "best")[2]
+    assert min(figures) < figures[3] == best["best"]
+    assert best["step"] == 4
+
+
 # ---- going on
 
 
