@@ -209,13 +209,13 @@ def test_a_step_reads_then_discriminates_several_times_then_generates(corpus: Co
 
 
 def test_the_generator_rests_while_the_discriminator_learns_on_from_what_goes_out(corpus: Corpus) -> None:
-    system = fresh(rests=2, average=0.5).train()
+    system = fresh(rests=2, rests_for=2, average=0.5).train()
     optimizers = system.optimizers()
     weights: list[dict[str, list[torch.Tensor]]] = []
-    for step in range(4):
-        assert system.rests == (step >= 2)
+    for step in range(5):
+        assert system.rests == (step in (2, 3))
         for name, loss in system.losses(system.batch(corpus, "train", np.random.default_rng(step))):
-            assert name != "generator" or step < 2
+            assert name != "generator" or step not in (2, 3)
             optimizers[name].zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizers[name].step()
@@ -226,9 +226,11 @@ def test_the_generator_rests_while_the_discriminator_learns_on_from_what_goes_ou
         pairs = zip(weights[before][name], weights[before + 1][name], strict=True)
         return not all(torch.equal(one, other) for one, other in pairs)
 
-    assert [moved(name, 0) for name in ("generator", "averaged", "discriminator")] == [True] * 3
+    names = ("generator", "averaged", "discriminator")
+    for step in (0, 3):  # before, and in a round that comes after
+        assert [moved(name, step) for name in names] == [True] * 3
     for step in (1, 2):
-        assert [moved(name, step) for name in ("generator", "averaged", "discriminator")] == [False, False, True]
+        assert [moved(name, step) for name in names] == [False, False, True]
 
 
 def test_the_reader_reads_no_sentence_as_nothing(band: ApeGan) -> None:

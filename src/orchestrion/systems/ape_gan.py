@@ -72,8 +72,8 @@ class ApeGanConfig:
     one for all. gates: the generator also draws which tracks rest in which bars. condition: one of CONDITIONS: what
     the discriminator is told: the sentence, and to refuse real music with one that is not true of it ("matching"),
     the sentence alone ("projection"), a wrong one ("shuffled"), nothing ("none"). Layers, penalty, critic_steps,
-    average: as for MuseGAN. rests: steps after which the generator rests and the discriminator learns on from what
-    goes out, 0 for never.
+    average: as for MuseGAN. rests: steps after which the generator rests, 0 for never, and `rests_for` how many: the
+    discriminator learns on from what goes out.
 
     Raises RecipeError for numbers that make no network, UserError for those that make no grid.
     """
@@ -104,6 +104,7 @@ class ApeGanConfig:
     reader_rate: float = 1e-3
     average: float = 0.995
     rests: int = 0
+    rests_for: int = 400
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITIONS:
@@ -162,8 +163,8 @@ RECIPES = {
     ),
     "paper-matching": Recipe(
         replace(_PAPER, noise=64, gates=True, players=True, condition="matching", penalty=10.0,
-                critic_steps=5, average=0.995, rests=5200),
-        replace(_SMALL_TRAINING, steps=6000, best_from=5999, validate_every=200, save_every=200),
+                critic_steps=5, average=0.995, rests=5200, rests_for=800),
+        replace(_SMALL_TRAINING, steps=6000, decay_share=800 / 6000, best_from=5999, validate_every=200, save_every=200),
     ),
 }  # fmt: skip
 
@@ -249,8 +250,9 @@ class ApeGan(System):
 
     @property
     def rests(self) -> bool:
-        """Whether the generator has learned for all its steps, and the discriminator goes on alone."""
-        return 0 < self.config.rests <= int(self.learned)
+        """Whether the discriminator learns alone; in rounds after people were asked, both learn again."""
+        begins = self.config.rests
+        return 0 < begins <= int(self.learned) < begins + self.config.rests_for
 
     def discriminator_loss(self, real: Tensor, made: Tensor, words: Tensor, others: Tensor) -> Tensor:
         """Real and made phrases (B, K, S, P), what was said and what is not true (B, W) -> formula 1, its sign turned,
