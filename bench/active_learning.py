@@ -394,7 +394,8 @@ def generator_tables(rows: dict[str, list[dict[str, Any]]], least: float) -> tup
     }
     table = {
         "title": f"Active learning: a round of {STEPS} steps of both players, by the labels learned from",
-        "columns": ["learned from", "distance of what is made from held-out songs", "accuracy on held-out labels", "AUC"],
+        "columns": ["learned from", "distance of what is made from held-out songs", "accuracy on held-out labels",
+                    "AUC"],
         "rows": [[name, *row.values()] for name, row in figures.items()],
         "note": f"{GENERATOR_SEEDS} seeds, all from one trained start; energy distance of {DRAWN} phrases; that of real"
         f" ones of the pool is {least:.3f}.",

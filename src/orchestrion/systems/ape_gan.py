@@ -164,7 +164,8 @@ RECIPES = {
     "paper-matching": Recipe(
         replace(_PAPER, noise=64, gates=True, players=True, condition="matching", penalty=10.0,
                 critic_steps=5, average=0.995, rests=5200, rests_for=800),
-        replace(_SMALL_TRAINING, steps=6000, decay_share=800 / 6000, best_from=5999, validate_every=200, save_every=200),
+        replace(_SMALL_TRAINING, steps=6000, decay_share=800 / 6000, best_from=5999, validate_every=200,
+                save_every=200),
     ),
 }  # fmt: skip
 
