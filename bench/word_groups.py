@@ -1,15 +1,16 @@
 """Whether words make the music of APE-GAN: its figure 6 with controls, and sentences in words never learned.
 
-    python bench/word_groups.py --runs DIR --corpus CORPUS [--pieces 128] [--seed 0] [--workers 1]
+    python bench/word_groups.py --runs DIR --corpus CORPUS [--pieces 128] [--seed 0] [--workers 1] [--work FOLDER]
 
 DIR holds runs of ape_gan, each a folder ape_gan-RECIPE-SEED. Sentences are those of sentence_groups.json, each set in
 six groups of meaning, three of which are the opposites of the others: sentences held out, as people would type them,
-and sentences of which no word that carries a meaning was learned from.
+and sentences of which no word that carries a meaning was learned from. What lies in --work is not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shlex
 import sys
@@ -36,6 +37,7 @@ from orchestrion.systems.ape_gan import ApeGan
 from orchestrion.text.encoder import SentenceEncoder
 from orchestrion.theory import Key
 from orchestrion.workers import pool
+from orchestrion.writing import replace_file
 
 SETS: dict[str, dict[str, list[str]]] = json.loads((BENCH / "sentence_groups.json").read_text("utf-8"))
 HELD_OUT, NEVER_LEARNED = SETS
@@ -105,6 +107,15 @@ class Job:
     pieces: int
     seed: int
 
+    @property
+    def file(self) -> str:
+        """Where it is kept: another of any of this is another job."""
+        told = (
+            f"{self.name} {self.told} {self.pieces} {self.seed} {self.embeddings.tobytes()!r} {self.known.tobytes()!r}"
+        )
+        weights = (self.folder / "checkpoints" / "best" / "model.safetensors").read_bytes()
+        return hashlib.sha256(told.encode() + weights).hexdigest()[:16] + ".json"
+
 
 def measured(job: Job) -> dict[str, Any]:
     """Figure 6 of one system: its matrix, and how many sentences fall with their group."""
@@ -135,6 +146,18 @@ def measured(job: Job) -> dict[str, Any]:
         "astray": [f"{name}: {near}" for name, near, ok in zip(names, nearest, right, strict=True) if not ok],
         "accepted": heard.accepted if job.tries != 0 else None,
     }
+
+
+def once(job: Job, work: Path | None) -> dict[str, Any]:
+    """`measured`, as plain numbers, kept in a folder where one is named."""
+    path = None if work is None else work / job.file
+    if path is None or not path.exists():
+        found = measured(job)
+        text = json.dumps({**found, "matrix": np.round(found["matrix"], 4).tolist()})
+        if path is None:
+            return dict(json.loads(text))
+        replace_file(path, text)
+    return dict(json.loads(path.read_text("utf-8")))
 
 
 def of_real_music(pairs: Pairs, rng: np.random.Generator) -> dict[str, float]:
@@ -185,7 +208,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--pieces", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--work", type=Path)
     options = parser.parse_args(argv)
+    if options.work is not None:
+        options.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     runs = open_runs(options.runs, [options.corpus], "ape_gan-")
     encoder = SentenceEncoder.load()
@@ -204,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found: dict[str, dict[str, dict[str, Any]]] = {told: {} for told in SETS}
     with Progress() as progress, pool(options.workers) as executor:
         task = progress.add_task("systems", total=len(jobs))
-        waiting: dict[Future[dict[str, Any]], Job] = {executor.submit(measured, job): job for job in jobs}
+        waiting: dict[Future[dict[str, Any]], Job] = {executor.submit(once, job, options.work): job for job in jobs}
         for done in as_completed(waiting):
             found[waiting[done].told][waiting[done].name] = done.result()
             progress.advance(task)
@@ -214,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         told: {
             "groups": SETS[told],
             "runs": {name: {key: value for key, value in one.items() if key != "matrix"} for name, one in of.items()},
-            "matrices": {name: np.round(one["matrix"], 4).tolist() for name, one in of.items() if name in SHOWN},
+            "matrices": {name: one["matrix"] for name, one in of.items() if name in SHOWN},
         }
         for told, of in found.items()
     }

@@ -32,6 +32,7 @@ from orchestrion.corpus.sayings import (
     MODES,
     OPPOSITES,
     REGISTERS,
+    fingerprint,
     sentences,
     things,
 )
@@ -218,7 +219,7 @@ def pair_table(
     path = corpus.path / f"pairs-{grid.name}-{selection.piece_tracks}-{split}.json"
     made_of = {
         "fingerprint": corpus.info()["fingerprint"], "encoder": encoder.name, "version": orchestrion.__version__,
-        "pairs": _VERSION,
+        "pairs": _VERSION, "things": fingerprint(),
     }  # fmt: skip
 
     def opened(path: Path, written_ns: int) -> tuple[Mapping[str, Any], Pairs]:

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from hashlib import sha256
 from importlib import resources
 
 import numpy as np
@@ -63,6 +64,12 @@ def things(meaning: str) -> tuple[str, ...]:
         return ()
     file = resources.files("orchestrion.corpus") / "things" / f"{meaning.replace(' ', '-')}.txt"
     return tuple(file.read_text("utf-8").splitlines())
+
+
+@cache
+def fingerprint() -> str:
+    """Of all things, so that what was made of others is made anew."""
+    return sha256("\n".join("\n".join(things(meaning)) for meaning in MEANINGS).encode()).hexdigest()
 
 
 def split_of(sentence: str) -> str:

@@ -20,7 +20,7 @@ Not printed, and chosen: all sizes, the data of sentences (`corpus.pairs`), rate
 Uses of Request: count, bars, tempo, sentence, key (its tonic), tries.
 
 Legend: B phrases, K tracks, M players, T bars, S steps of a phrase, P pitches, D width of an embedding, W of what was
-meant, Z noise of one kind, Q meanings.
+meant, Z noise of one kind, Q meanings, R networks of the reader.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TRIES = 64  # at a phrase that the discriminator refuses, where a request names 
 _BLUR, _FORGOTTEN = 0.03, 0.5  # noise on each number of an embedding, and features dropped, while the reader learns
 _SHRUNK = 0.05  # weight decay of the reader
 _NEW = 0.01  # weight of a batch in the shares of tonics
-_READ = 2048  # features of the reader
+_READERS, _READ = 4, 1024  # networks that the reader is the mean of, and features of each
 _SURE = 2.0  # what the reader's odds are taken to the power of, so that what is likely meant is meant
 
 
@@ -222,8 +222,9 @@ class ApeGan(System):
             # an embedding is blurred, so that what lies near is read alike: its length is 1
             said = torch.cat([sentences, denied])
             spoken = said.any(1, keepdim=True)
-            read = self.reader.odds(said + _BLUR * torch.randn_like(said) * spoken, forgetting=True)
-            yield "reader", F.cross_entropy(read.float(), torch.cat([batch["meanings"], batch["denied_meanings"]]))
+            read = self.reader.each(said + _BLUR * torch.randn_like(said) * spoken, forgetting=True)
+            meant = torch.cat([batch["meanings"], batch["denied_meanings"]])
+            yield "reader", F.cross_entropy(read.float().flatten(0, 1), meant.repeat(len(read)))
         if self.config.condition == "shuffled":
             sentences = sentences.roll(1, 0)
         with torch.no_grad():
@@ -402,20 +403,28 @@ def transpose(score: Score, tonic: int) -> None:
 
 
 class Reader(nn.Module):
-    """Embeddings (B, D) -> what was meant (B, Q + 1): the odds of each meaning, and of none of them."""
+    """Embeddings (B, D) -> what was meant (B, Q + 1): the odds of each meaning, and of none of them, by several
+    networks that learn side by side and err apart."""
 
     def __init__(self, config: ApeGanConfig) -> None:
         super().__init__()
-        self.inward = nn.Linear(config.sentence_width, _READ)
-        self.told = nn.Linear(_READ, len(MEANINGS) + 1)
+        outward = len(MEANINGS) + 1
+        self.inward = nn.Linear(config.sentence_width, _READERS * _READ)
+        self.told = nn.Parameter(torch.empty(_READERS, _READ, outward).uniform_(-1, 1) * _READ**-0.5)
+        self.bias = nn.Parameter(torch.zeros(_READERS, 1, outward))
 
     def forward(self, sentences: Tensor) -> Tensor:
         return torch.softmax(_SURE * self.odds(sentences).float(), 1)
 
-    def odds(self, sentences: Tensor, forgetting: bool = False) -> Tensor:
+    def odds(self, sentences: Tensor) -> Tensor:
         """(B, Q + 1) logits."""
-        scaled = sentences * sentences.shape[1] ** 0.5
-        return self.told(F.dropout(F.relu(self.inward(scaled)), _FORGOTTEN, forgetting))
+        return torch.log_softmax(self.each(sentences).float(), 2).mean(0)
+
+    def each(self, sentences: Tensor, forgetting: bool = False) -> Tensor:
+        """(R, B, Q + 1) logits of each network."""
+        found = F.relu(self.inward(sentences * sentences.shape[1] ** 0.5))
+        found = F.dropout(found, _FORGOTTEN, forgetting).unflatten(1, (_READERS, _READ))
+        return torch.baddbmm(self.bias, found.transpose(0, 1), self.told)
 
 
 class Generator(nn.Module):
