@@ -22,14 +22,14 @@ PAGE = BENCH.parent / "docs" / "results.md"
 WEIGHTS = BENCH.parent / "src" / "orchestrion" / "weights"
 #: What the model card of each of the bundled weights tells of.
 CARDS = {
-    "composer": ("composer_likelihood", "music"), "music_transformer": ("maestro",), "ape_gan": ("word_groups",)
+    "composer": ("composer_likelihood", "music"), "music_transformer": ("maestro",), "ape_gan": ("gate", "word_groups")
 }  # fmt: skip
 #: Results that have a page of their own: prose with tables between markers.
 PAGES = {
     "published_rows": BENCH.parent / "docs" / "published-tables.md",
     "phrase_systems": BENCH.parent / "docs" / "adversarial.md",
     "systems": BENCH.parent / "docs" / "systems.md",
-    "word_groups": BENCH.parent / "docs" / "ape-gan.md",
+    **dict.fromkeys(("word_groups", "word_meanings", "gate"), BENCH.parent / "docs" / "ape-gan.md"),
 }
 OPENING, CLOSING = "<!-- figures -->", "<!-- /figures -->"
 HEAD = """# Results
@@ -110,10 +110,11 @@ def card(text: str, results: list[dict[str, Any]]) -> str:
     return "\n".join([head + OPENING, "", *told, CLOSING + tail])
 
 
-def filled(text: str, result: Mapping[str, Any]) -> str:
-    """A page with the tables of a result between the markers that bear their titles, its origin between "origin"."""
-    told = {spec["title"]: f"**{spec['title']}**\n\n{table(spec).split(chr(10), 2)[2]}" for spec in result["tables"]}
-    told["origin"] = origin(result)
+def filled(text: str, results: list[dict[str, Any]]) -> str:
+    """A page with the tables of results between the markers that bear their titles, their origins between "origin"."""
+    specs = [spec for result in results for spec in result["tables"]]
+    told = {spec["title"]: f"**{spec['title']}**\n\n{table(spec).split(chr(10), 2)[2]}" for spec in specs}
+    told["origin"] = "\n".join(origin(result) for result in results)
     return re.sub(
         r"(<!-- table: (.+?) -->\n).*?(<!-- /table -->)", lambda found: found[1] + told[found[2]] + found[3], text,
         flags=re.DOTALL,
@@ -129,8 +130,9 @@ def main() -> None:
     for weights, names in CARDS.items():
         path = WEIGHTS / weights / "MODEL_CARD.md"
         targets.append((path, card(path.read_text("utf-8"), [result for result in results if result["name"] in names])))
-    targets += [(path, filled(path.read_text("utf-8"), result))
-                for result in results if (path := PAGES.get(result["name"]))]  # fmt: skip
+    for path in dict.fromkeys(PAGES.values()):
+        own = [result for result in results if PAGES.get(result["name"]) == path]
+        targets.append((path, filled(path.read_text("utf-8"), own)))
     for target, text in targets:
         if not options.check:
             replace_file(target, text)

@@ -4,7 +4,7 @@
 #     runs/active_learning.sh ADVERSARIAL APE BAND [OUT]
 #
 # ADVERSARIAL holds the runs of runs/adversarial.sh; APE is a run of ape_gan/small on BAND, the corpus of the bands.
-# Phrases and results so far lie in OUT, and what lies there is not made again. About a quarter of an hour of one core.
+# Phrases and results so far lie in OUT, and what lies there is not made again. About half an hour of one core.
 set -euo pipefail
 if [ $# -lt 3 ]; then
   sed -n '4p' "$0" >&2
@@ -17,5 +17,5 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 mkdir -p "$out"
 "$python" "$root/bench/active_learning.py" --start "$ape" --corpus "$band" \
   --made "$ape" "$gans/muse_gan-small-fine-0" "$gans/muse_gan-small-0" "$gans/midi_net-small-0" \
-  --held "$ape" "$gans/muse_gan-small-fine-1" --work "$out" --part labels
+  --held "$ape" "$gans/muse_gan-small-fine-1" --work "$out"
 "$python" "$root/bench/tables.py"

@@ -5,7 +5,7 @@
 #     runs/ape_gan.sh BAND [OUT] [RECIPE]
 #
 # BAND is a corpus of piano rolls (`orchestrion corpus build FOLDER --out BAND --pianoroll`). Runs lie in OUT, best beside
-# those of runs/adversarial.sh, of which the simulated oracle takes phrases of other systems. RECIPE is "small" (ten
+# those of runs/adversarial.sh, of which the simulated oracle takes phrases of other systems. RECIPE is "small" (twenty
 # minutes of one core a run) or "paper-matching" (for a GPU). SEEDS are "0 1" unless set.
 set -euo pipefail
 if [ $# -lt 1 ]; then
@@ -27,8 +27,9 @@ for seed in ${SEEDS:-0 1}; do learn "$recipe" "$seed"; done
 if [ "$recipe" = small ]; then
   for name in small-none small-shuffled small-projection small-printed; do learn "$name" 0; done
 fi
-"$python" "$root/bench/word_groups.py" --runs "$out" --corpus "$band"
+"$python" "$root/bench/word_groups.py" --runs "$out" --corpus "$band" --work "$out/words" --workers "${WORKERS:-1}"
 "$python" "$root/bench/word_meanings.py" --runs "$out" --corpus "$band"
+"$python" "$root/bench/gate.py" --runs "$out" --corpus "$band"
 "$python" "$root/bench/word_pictures.py" --run "$out/ape_gan-$recipe-0"
 "$root/runs/active_learning.sh" "$out" "$out/ape_gan-$recipe-0" "$band"
 "$python" "$root/bench/tables.py"

@@ -24,7 +24,10 @@ KEPT = ("format", "system", "config", "step", "validation", "encoder")
 def main(run: Path) -> None:
     best = run / "checkpoints" / "best"
     notes = json.loads((best / "config.json").read_text())
-    weights = {name: value.to(torch.float16) for name, value in load_file(best / "model.safetensors").items()}
+    weights = {
+        name: value.to(torch.float16) if value.is_floating_point() else value
+        for name, value in load_file(best / "model.safetensors").items()
+    }
     if not all(value.isfinite().all() for value in weights.values()):
         raise SystemExit("a weight does not fit into half precision")
     target = WEIGHTS / notes["system"]

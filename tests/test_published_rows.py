@@ -167,17 +167,17 @@ def test_the_script_runs_from_files_to_a_page(tmp_path: Path) -> None:
         spec["title"] for spec in json.loads((tables.RESULTS / "published_rows.json").read_text("utf-8"))["tables"]
     }
     title = result["tables"][0]["title"]
-    page = tables.filled(f"words\n<!-- table: {title} -->\nold\n<!-- /table -->\nwords\n", result)
+    page = tables.filled(f"words\n<!-- table: {title} -->\nold\n<!-- /table -->\nwords\n", [result])
     assert "old" not in page
     assert page.startswith(f"words\n<!-- table: {title} -->\n**{title}**\n")
-    assert tables.filled(page, result) == page
+    assert tables.filled(page, [result]) == page
 
 
 def test_the_words_quote_what_the_tables_hold() -> None:
     page = tables.PAGES["published_rows"].read_text("utf-8")
     result = json.loads((tables.RESULTS / "published_rows.json").read_text("utf-8"))
     assert set(re.findall(r"<!-- table: (.+?) -->", page)) == {"origin", *(spec["title"] for spec in result["tables"])}
-    assert tables.filled(page, result) == page
+    assert tables.filled(page, [result]) == page
     words = re.sub(r"<!-- table: .+? -->\n.*?<!-- /table -->", "", page, flags=re.DOTALL)
     held = set(re.findall(r"\d+\.\d+", tables.page([result])))
     rounded = {f"{float(figure):.{digits}f}" for figure in held for digits in (1, 2, 3)}
