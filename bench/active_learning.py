@@ -36,13 +36,13 @@ from matplotlib.figure import Figure
 from record import BENCH, record
 
 from orchestrion.active.choosing import Policy, chosen
-from orchestrion.composing import load
 from orchestrion.corpus.judged import Judged, JudgedCorpus
 from orchestrion.corpus.pairs import shifted, to_c
 from orchestrion.corpus.phrases import Selection, phrase_table
 from orchestrion.corpus.store import Corpus, open_corpus
 from orchestrion.generating import Asked, generate
 from orchestrion.metrics.phrases import energy_distance, phrase_features
+from orchestrion.models import load
 from orchestrion.render.picture import write_figure
 from orchestrion.representations.frames import runs
 from orchestrion.representations.phrases import empty

@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from phrase_sides import Run, made_rolls, real_rolls
 from record import BENCH
 
-from orchestrion.composing import load
 from orchestrion.corpus.store import open_corpus
 from orchestrion.metrics.structure import self_similarity
+from orchestrion.models import load
 from orchestrion.render.picture import write_figure
 from orchestrion.systems.wgan_gp_attention import WganGpAttention, phrases_of
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from orchestrion.composing import load
 from orchestrion.corpus.store import open_corpus
 from orchestrion.corpus.tokens import token_table
+from orchestrion.models import load
 from orchestrion.render.attention_picture import write_attention
 from orchestrion.representations.performance import NOTE_OFF, NOTE_ON
 from orchestrion.systems.attention_grid import NOTATION, AttentionGrid

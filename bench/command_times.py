@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from orchestrion.composing import compose, load
+from orchestrion.composing import compose
+from orchestrion.models import load
 from orchestrion.text.encoder import SentenceEncoder
 
 SENTENCE = "a calm piano waltz in D minor, 16 bars"

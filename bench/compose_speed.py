@@ -26,8 +26,8 @@ from record import RESULTS, record
 from sessions import ENSEMBLES, RereadingSession, session
 from step_parts import parts_of_a_step
 
-from orchestrion.composing import Model, load
 from orchestrion.corpus.store import open_corpus
+from orchestrion.models import Model, load
 from orchestrion.nn.attention import Cache
 from orchestrion.nn.stepping import int8_is_fast
 from orchestrion.representations.cells import BAR

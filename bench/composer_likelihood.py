@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from record import record
 
-from orchestrion.composing import load
 from orchestrion.corpus.store import Corpus, open_corpus
 from orchestrion.corpus.windows import Window, cut
+from orchestrion.models import load
 from orchestrion.representations.steps import FIELDS
 from orchestrion.systems.composer import Composer, window_batch
 

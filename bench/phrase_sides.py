@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from orchestrion.composing import Model, load
 from orchestrion.corpus.phrases import Selection, phrase_table
 from orchestrion.corpus.store import Corpus, open_corpus
 from orchestrion.errors import UserError
 from orchestrion.generating import Asked, generate
+from orchestrion.models import Model, load
 from orchestrion.representations.phrases import PhraseGrid
 
 

@@ -24,9 +24,9 @@ import torch
 from record import RESULTS, record
 from torch import nn
 
-from orchestrion.composing import Model
 from orchestrion.corpus.store import Corpus, open_corpus
 from orchestrion.generating import Asked, write_pieces
+from orchestrion.models import Model
 from orchestrion.registry import recipe, system_class
 from orchestrion.system import Recipe, Request, System
 from orchestrion.train import train

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from record import record
 
-from orchestrion.composing import load
 from orchestrion.corpus.store import open_corpus
 from orchestrion.evaluation.continuations import continuations_of
 from orchestrion.evaluation.likelihood import likelihood_of
 from orchestrion.evaluation.sides import open_side
+from orchestrion.models import load
 
 UNITS = {
     "nats a token": "nats_per_token",

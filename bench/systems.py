@@ -26,12 +26,12 @@ from phrase_sides import Run, data_name, grid_of, real_rolls
 from record import BENCH, record
 from symusic import Score
 
-from orchestrion.composing import Model, load
 from orchestrion.corpus.store import Corpus, open_corpus
 from orchestrion.errors import UserError
 from orchestrion.evaluation.evaluate import Wishes, evaluate_places
 from orchestrion.evaluation.report import as_json
 from orchestrion.generating import Asked, write_pieces
+from orchestrion.models import Model, load
 from orchestrion.registry import system_module
 from orchestrion.render.picture import write_picture
 from orchestrion.score.bars import bars

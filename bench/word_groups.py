@@ -27,11 +27,11 @@ from phrase_sides import open_runs
 from record import BENCH, record
 from rich.progress import Progress
 
-from orchestrion.composing import load
 from orchestrion.corpus.pairs import Pairs, shifted
 from orchestrion.corpus.sayings import MEANINGS, sentences
 from orchestrion.metrics.preference import wilson_interval
 from orchestrion.metrics.sentences import divergence, note_counts, pair_matrix
+from orchestrion.models import load
 from orchestrion.system import Request
 from orchestrion.systems.ape_gan import ApeGan
 from orchestrion.text.encoder import SentenceEncoder

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from record import BENCH, RESULTS
 from word_groups import HELD_OUT
 
-from orchestrion.composing import compose, load
+from orchestrion.composing import compose
+from orchestrion.models import load
 from orchestrion.render.picture import write_figure
 from orchestrion.score.files import write_midi
 

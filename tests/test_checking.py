@@ -18,13 +18,15 @@ from symusic import Note, Score, Track
 from torch import nn
 
 from conftest import little_song
-from orchestrion import Model, checkpoint, compose, composing, continue_score
+from orchestrion import Model, checkpoint, compose, continue_score, models
 from orchestrion.adversarial import REAL
 from orchestrion.checking import TRIES, CheckError, Gate, Verdict, acceptance, candidates
+from orchestrion.checkpoint import CheckpointError
 from orchestrion.cli import main
-from orchestrion.composing import ComposeError, Composition, bundled, load
+from orchestrion.composing import ComposeError, Composition
 from orchestrion.generating import Asked, generate, generate_checked, write_pieces
 from orchestrion.metrics.copying import CopyIndex
+from orchestrion.models import bundled, load
 from orchestrion.registry import recipe, system_class
 from orchestrion.score.files import read
 from orchestrion.system import JudgingSystem, System, UnheardError
@@ -302,7 +304,7 @@ def ran(
     ]  # fmt: skip
     for folder, name, system in saved:
         checkpoint.save(tmp_path / folder, name, system, step=7)
-    monkeypatch.setenv(composing.MODEL_VARIABLE, str(tmp_path / "tiny"))
+    monkeypatch.setenv(models.MODEL_VARIABLE, str(tmp_path / "tiny"))
 
     def run(line: str) -> tuple[object, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -368,14 +370,14 @@ def test_mistakes_at_the_command_line(ran: Callable[[str], tuple[object, str, st
 
 
 def test_a_system_names_its_weights_that_are_bundled(ran: Callable[[str], tuple[object, str, str]]) -> None:
-    there = sorted(folder.name for folder in composing.WEIGHTS.iterdir() if folder.is_dir())
+    there = sorted(folder.name for folder in models.WEIGHTS.iterdir() if folder.is_dir())
     for name in there:
         assert load(bundled(name)).name == name, "a folder is named as its system"
-    with pytest.raises(ComposeError, match="only of ") as raised:
+    with pytest.raises(CheckpointError, match="only of ") as raised:
         bundled("muse_gan")
     assert all(name in str(raised.value) for name in there)
     for odd in ("", "..", "composer/..", "/"):
-        with pytest.raises(ComposeError, match="come with the package"):
+        with pytest.raises(CheckpointError, match="come with the package"):
             bundled(odd)
     code, _, err = ran('compose "piano, 1 bar" --seed 1 --system composer --formats json --out it')
     assert (code, err) == (0, "")

@@ -20,14 +20,16 @@ from orchestrion import checkpoint
 from orchestrion.catalogue import listed_systems
 from orchestrion.cli import main, music
 from orchestrion.cli.training import changed
-from orchestrion.composing import DEFAULT_FORMATS, FORMATS, MODEL_VARIABLE, compose, load
+from orchestrion.composing import compose
 from orchestrion.corpus.store import Corpus
 from orchestrion.errors import UserError
 from orchestrion.generating import Asked, generate
+from orchestrion.models import MODEL_VARIABLE, load
 from orchestrion.registry import recipe, system_class, system_module, system_names
 from orchestrion.score.bars import bars
 from orchestrion.score.edit import slice_bars
 from orchestrion.score.files import read, write_midi
+from orchestrion.wishes import DEFAULT_FORMATS, FORMATS
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from conftest import little_song, repeated
-from orchestrion.composing import Model
 from orchestrion.evaluation.continuations import continuations_of
 from orchestrion.evaluation.report import Continuations
 from orchestrion.evaluation.sides import Item
+from orchestrion.models import Model
 from orchestrion.registry import recipe, system_class
 from orchestrion.score.edit import replace_cells
 from orchestrion.score.files import write_midi

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from orchestrion import checkpoint, systems
-from orchestrion.composing import compose, load
+from orchestrion.composing import compose
 from orchestrion.corpus.store import Corpus
+from orchestrion.models import load
 from orchestrion.registry import recipe, system_names
 from orchestrion.system import Recipe, Request, Training
 from orchestrion.theory import DRUMS, Key, Meter

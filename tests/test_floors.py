@@ -23,7 +23,7 @@ FLOORS = [
     {"registry", "catalogue"},
     {"checkpoint"},
     {"measured", "given", "checking", "runs", "processes"},
-    {"train", "composing"},
+    {"train", "models", "wishes", "composing"},
     {"evaluation", "generating", "studio"},
     {"active"},
     {"cli", "__main__"},

@@ -14,9 +14,10 @@ from symusic import Note, Score, Track
 from torch import Tensor, nn
 
 from conftest import little_song
-from orchestrion.composing import Model, compose, continue_score, fill
+from orchestrion.composing import compose, continue_score, fill
 from orchestrion.corpus.store import Corpus
 from orchestrion.errors import UserError
+from orchestrion.models import Model
 from orchestrion.nn.adversarial import gradient_penalty, wasserstein_loss
 from orchestrion.nn.bar_layers import Layer, Norm, Temporal, gathered
 from orchestrion.nn.phrase_critic import windows

@@ -13,7 +13,7 @@ from conftest import little_song
 from orchestrion import checkpoint
 from orchestrion.catalogue import listed_systems
 from orchestrion.cli import app, main
-from orchestrion.composing import MODEL_VARIABLE
+from orchestrion.models import MODEL_VARIABLE
 from orchestrion.registry import recipe, system_class
 from orchestrion.score.files import read, write_midi
 from orchestrion.text.controls import read_controls

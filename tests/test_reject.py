@@ -12,12 +12,13 @@ import torch
 from symusic import Score
 
 from conftest import little_song
-from orchestrion import Model, checkpoint, compose, composing, continue_score
+from orchestrion import Model, checkpoint, compose, continue_score, wishes
 from orchestrion.cli import main
-from orchestrion.composing import MODEL_VARIABLE, ComposeError
+from orchestrion.composing import ComposeError
 from orchestrion.corpus.build import build
 from orchestrion.corpus.store import Corpus
 from orchestrion.metrics.copying import PHRASE_MOVES, CopyIndex
+from orchestrion.models import MODEL_VARIABLE
 from orchestrion.registry import recipe, system_class
 from orchestrion.score.files import read, write_midi
 
@@ -56,7 +57,7 @@ def test_a_copy_is_composed_again_and_the_others_stay(model: Model) -> None:
 
 
 def test_it_gives_up_after_so_many_tries(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(composing, "MAX_TRIES", 4)
+    monkeypatch.setattr(wishes, "MAX_TRIES", 4)
     known: list[Score] = []
     for tries in range(1, 5):
         piece = compose(WORDS, seed=6, model=model, reject=10, against=index_of(*known))[0]

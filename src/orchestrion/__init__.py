@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrion.composing import Composition, Model, compose, continue_score, fill, load
+    from orchestrion.composing import Composition, compose, continue_score, fill
     from orchestrion.corpus.store import open_corpus
+    from orchestrion.models import Model, load
     from orchestrion.score.files import read, write_midi
 
 __version__ = "0.1.0"
@@ -22,11 +23,11 @@ __version__ = "0.1.0"
 #: Public names and the modules they live in; each is imported when it is first used, as torch takes a second.
 _PUBLIC = {
     "Composition": "composing",
-    "Model": "composing",
+    "Model": "models",
     "compose": "composing",
     "continue_score": "composing",
     "fill": "composing",
-    "load": "composing",
+    "load": "models",
     "open_corpus": "corpus.store",
     "read": "score.files",
     "write_midi": "score.files",

@@ -14,9 +14,11 @@ import numpy as np
 from symusic import Score
 
 from orchestrion.checking import Gate, Verdict, acceptance, candidates, check_own_tries
-from orchestrion.composing import ComposeError, Model, versions
+from orchestrion.composing import ComposeError
+from orchestrion.models import Model
 from orchestrion.score.files import write_midi
 from orchestrion.system import Request
+from orchestrion.wishes import versions
 from orchestrion.writing import replace_file
 
 AT_ONCE = 32  # pieces that are made as one batch

@@ -16,9 +16,9 @@ from orchestrion import checkpoint
 from orchestrion.active import ActiveError
 from orchestrion.active.choosing import Policy, chosen
 from orchestrion.active.items import append, asked_in
-from orchestrion.composing import load
 from orchestrion.corpus.judged import Judged
 from orchestrion.corpus.store import Corpus
+from orchestrion.models import load
 from orchestrion.representations.phrases import PhraseGrid, empty, flooded
 from orchestrion.runs import last_checkpoint
 from orchestrion.system import Batch, System

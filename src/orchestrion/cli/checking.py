@@ -11,7 +11,7 @@ from orchestrion.cli import show
 
 if TYPE_CHECKING:
     from orchestrion.checking import Verdict
-    from orchestrion.composing import Model
+    from orchestrion.models import Model
 
 Check = Annotated[
     str | None,
@@ -35,9 +35,9 @@ def critic_of(check: str | None, best_of: int | None) -> Model | None:
         if best_of is not None:
             raise typer.BadParameter("the best of several is chosen by a critic; add --check CRITIC")
         return None
-    from orchestrion import composing
+    from orchestrion.models import load
 
-    return composing.load(check)
+    return load(check)
 
 
 def tell_checks(checks: Sequence[dict[str, Any] | None]) -> None:

@@ -29,10 +29,11 @@ def generate(
     best_of: BestOf = None,
 ) -> None:
     """Make many pieces with a trained system, without words, as MIDI files."""
-    from orchestrion import composing, generating
+    from orchestrion import generating
     from orchestrion.checking import Gate
+    from orchestrion.models import load
 
-    loaded, critic = composing.load(model), critic_of(check, best_of)
+    loaded, critic = load(model), critic_of(check, best_of)
     gate = None if critic is None else Gate.of(critic.system, critic.named, tries, best_of)
     asked = generating.Asked(count, bars, seconds, tempo, seed, temperature, top_p, None if gate else tries)
     with show.progress("generating", "pieces") as told:

@@ -235,9 +235,9 @@ def _make(
     """Compose, write and tell what came of it."""
     base = _base(out)
     chosen = secrets.randbelow(2**31) if seed is None else seed
-    from orchestrion import composing
+    from orchestrion.models import load
 
-    loaded = composing.load(model)
+    loaded = load(model)
     with show.progress("composing", "bars" if loaded.has_bars else "seconds") as told:
         pieces = made(seed=chosen, count=count, temperature=temperature, top_p=top_p, model=loaded, progress=told)
     bases = [base] if count == 1 else [base.with_name(f"{base.name}-{number}") for number in range(1, count + 1)]
@@ -259,7 +259,7 @@ def _chosen(model: Path | None, system: str | None) -> Path | None:
         return model
     if model is not None:
         raise typer.BadParameter("--model and --system name the weights twice; leave one of them out")
-    from orchestrion.composing import bundled
+    from orchestrion.models import bundled
 
     return bundled(system)
 

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrion.composing import WEIGHTS, Model, compose
+from orchestrion.composing import compose
 from orchestrion.evaluation.sides import EvaluationError, Side, open_side
+from orchestrion.models import WEIGHTS, Model
 from orchestrion.text.encoder import SentenceEncoder
 
 BATCH_PIECES = 8
 
 
 def is_model(place: Path) -> bool:
-    """Whether `composing.load` takes it for a run, a checkpoint or the name of bundled weights, such as "composer"."""
+    """Whether `models.load` takes it for a run, a checkpoint or the name of bundled weights, such as "composer"."""
     return (
         (place / "checkpoints").is_dir()
         or (place / "model.safetensors").is_file()

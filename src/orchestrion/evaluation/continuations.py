@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from symusic import Score
 
-from orchestrion.composing import Model, continue_score
+from orchestrion.composing import continue_score
 from orchestrion.errors import UserError
 from orchestrion.evaluation.report import Continuations
 from orchestrion.evaluation.sides import EvaluationError, Item
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.prediction import bleu, note_agreement
 from orchestrion.metrics.sets import Interval, mean_interval
+from orchestrion.models import Model
 from orchestrion.representations.cells import encode
 from orchestrion.score.bars import bars
 from orchestrion.score.edit import slice_bars

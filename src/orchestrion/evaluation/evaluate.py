@@ -15,7 +15,6 @@ import symusic
 from symusic import Score
 
 import orchestrion
-from orchestrion.composing import Model, load
 from orchestrion.corpus.copies import copy_index
 from orchestrion.corpus.store import open_corpus
 from orchestrion.evaluation import comparing
@@ -31,6 +30,7 @@ from orchestrion.metrics.copying import CopyIndex
 from orchestrion.metrics.frechet import style_vectors
 from orchestrion.metrics.suite import METRICS
 from orchestrion.metrics.two_sample import IMAGE_STEPS_A_BAR, image_bars, trial
+from orchestrion.models import Model, load
 from orchestrion.score import ScoreError
 from orchestrion.system import LikelihoodSystem
 
