@@ -1,6 +1,6 @@
 """What passes APE-GAN's gate beside what does not, by figures that the gate was not trained by.
 
-    python bench/gate.py --runs DIR --corpus CORPUS [--phrases 30000] [--seed 0]
+    python bench/gate.py --runs DIR --corpus CORPUS [--phrases 24000] [--seed 0]
 
 DIR holds runs of ape_gan/small. Phrases are drawn without words. A judge of style, a logistic regression on the metrics
 of style of `orchestrion evaluate`, learns from other phrases of the run and from held-out music; a phrase is taken for
@@ -35,7 +35,7 @@ from orchestrion.metrics.two_sample import RIDGE, logistic_regression
 from orchestrion.representations.phrases import PhraseGrid, empty
 from orchestrion.score.analysis import estimate_key
 
-MOST = 2000  # phrases of a kind
+MOST = 1500  # phrases of a kind
 COMPARED = 1000  # of them, where every one is compared with every other
 RESAMPLES = 200
 STYLE = [metric for metric in METRICS if metric.style]
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--phrases", type=int, default=30_000)
+    parser.add_argument("--phrases", type=int, default=24_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
