@@ -39,7 +39,9 @@ def trained(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two steps, whose odds all lie near 1/2."""
     out = tmp_path_factory.mktemp("trained") / "run"
     tiny = recipe("ape_gan", "tiny")
-    train("ape_gan", dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=2)), corpus, out, seed=1)
+    train(
+        "ape_gan", dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=2)), corpus, out, seed=1
+    )
     return out
 
 
