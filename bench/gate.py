@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from phrase_sides import Run, open_runs
+from phrase_sides import Run, open_runs, percent, said_of
 from record import record
 from rich.progress import Progress
 
@@ -28,7 +28,6 @@ from orchestrion.corpus.pairs import shifted
 from orchestrion.metrics.frechet import style_vectors
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.phrases import among_real, energy_distance, phrase_features
-from orchestrion.metrics.preference import wilson_interval
 from orchestrion.metrics.sets import mean_interval
 from orchestrion.metrics.suite import METRICS, measure
 from orchestrion.metrics.two_sample import RIDGE, logistic_regression
@@ -43,11 +42,6 @@ STYLE = [metric for metric in METRICS if metric.style]
 
 def measured(rolls: np.ndarray, grid: PhraseGrid) -> list[dict[str, float]]:
     return [dict(measure(on_grid(grid.decode(roll))).values) for roll in rolls]
-
-
-def share(right: np.ndarray) -> dict[str, Any]:
-    return {key: value if key == "pieces" else 100 * value
-            for key, value in asdict(wilson_interval(int(right.sum()), len(right))).items()}  # fmt: skip
 
 
 def real_by_style(
@@ -113,7 +107,8 @@ def gate(run: Run, phrases: int, seed: int) -> list[list[Any]]:
         distance = {"mean": energy_distance(features, compared), "low": float(low), "high": float(high)}
         sure = asdict(mean_interval([estimate_key(grid.decode(roll))[1] for roll in some], rng))
         inside = among_real(phrase_features(held[:MOST], grid.bars), own)
-        rows.append([f"seed {run.seed}: {name}", share(real_ones), distance, share(inside), sure])
+        told = [percent(int(one.sum()), len(one)) for one in (real_ones, inside)]
+        rows.append([f"seed {run.seed}: {name}", told[0], distance, told[1], sure])
     return rows
 
 
@@ -141,11 +136,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             " style learned from other phrases of the same run and other held-out music.",
         },
     ]  # fmt: skip
-    info = runs[0].corpus.info()
-    data = {"corpus": f"{runs[0].corpus.path.name}, {info['pieces']} pieces", "fingerprint": info["fingerprint"]}
     command = shlex.join(["python", "bench/gate.py", *(sys.argv[1:] if argv is None else argv)])
     figures = {row[0]: dict(zip(tables[0]["columns"][1:], row[1:], strict=True)) for row in rows}
-    print(record("gate", figures, command=command, seed=options.seed, data=data, tables=tables))
+    print(record("gate", figures, command=command, seed=options.seed, data=said_of(runs[0].corpus), tables=tables))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from orchestrion.corpus.phrases import Selection, phrase_table
 from orchestrion.corpus.store import Corpus, open_corpus
 from orchestrion.errors import UserError
 from orchestrion.generating import Asked, generate
+from orchestrion.metrics.preference import wilson_interval
 from orchestrion.models import Model, load
 from orchestrion.representations.phrases import PhraseGrid
 
@@ -103,6 +104,18 @@ def made_rolls(run: Run, count: int, seed: int) -> tuple[np.ndarray, int]:
     asked = Asked(count, bars=2 * grid.bars, seed=seed)
     scores = generate(run.model, asked, rejected=lambda reason: rejected.update([reason]))
     return np.concatenate([grid.encode(score)[:1] for score in scores]), rejected.total()
+
+
+def percent(right: int, asked: int) -> dict[str, float]:
+    """A share with its 95 % interval (Wilson), in %, as a cell of a table."""
+    share = wilson_interval(right, asked)
+    return {"mean": 100 * share.mean, "low": 100 * share.low, "high": 100 * share.high}
+
+
+def said_of(corpus: Corpus) -> dict[str, str]:
+    """What a result was made on, for its record."""
+    info = corpus.info()
+    return {"corpus": f"{corpus.path.name}, {info['pieces']} pieces", "fingerprint": info["fingerprint"]}
 
 
 def history(run: Run) -> list[dict[str, Any]]:

@@ -17,19 +17,18 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from phrase_sides import open_runs
+from phrase_sides import open_runs, percent, said_of
 from record import BENCH, record
 from rich.progress import Progress
 
 from orchestrion.corpus.pairs import Pairs, shifted
 from orchestrion.corpus.sayings import MEANINGS, sentences
-from orchestrion.metrics.preference import wilson_interval
 from orchestrion.metrics.sentences import divergence, note_counts, pair_matrix
 from orchestrion.models import load
 from orchestrion.system import Request
@@ -181,10 +180,8 @@ def figure_6(
 ) -> dict[str, Any]:
     rows: list[list[Any]] = [["held-out music of the same meanings", *(real[side] for side in SIDES), None, None, None]]
     for name, one in found.items():
-        right, asked = one["right"]
-        share = {key: 100 * value for key, value in asdict(wilson_interval(right, asked)).items() if key != "pieces"}
         accepted = None if one["accepted"] is None else 100 * one["accepted"]
-        rows.append([name, *(one[side] for side in SIDES), one["twice"], share, accepted])
+        rows.append([name, *(one[side] for side in SIDES), one["twice"], percent(*one["right"]), accepted])
     count = len(told_in(told)[0])
     said = {
         HELD_OUT: "None of the sentences was learned from; words of theirs may have been.",
@@ -246,11 +243,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         }
         for told, of in found.items()
     }
-    info = runs[0].corpus.info()
-    data = {"corpus": f"{runs[0].corpus.path.name}, {info['pieces']} pieces", "fingerprint": info["fingerprint"]}
     command = shlex.join(["python", "bench/word_groups.py", *(sys.argv[1:] if argv is None else argv)])
     tables = [figure_6(told, of, real, options.pieces) for told, of in found.items()]
-    print(record("word_groups", figures, command=command, seed=options.seed, data=data, tables=tables))
+    print(
+        record("word_groups", figures, command=command, seed=options.seed, data=said_of(runs[0].corpus), tables=tables)
+    )
 
 
 if __name__ == "__main__":

@@ -12,19 +12,17 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from phrase_sides import open_runs
+from phrase_sides import open_runs, percent, said_of
 from record import record
 from word_groups import DISTRIBUTION, MEANING, SETS, Heard, told_in
 
 from orchestrion.corpus.pairs import Pairs, shifted
 from orchestrion.corpus.sayings import MEANINGS
-from orchestrion.metrics.preference import wilson_interval
 from orchestrion.metrics.sentences import divergence, note_counts
 from orchestrion.systems.ape_gan import ApeGan
 from orchestrion.text.encoder import SentenceEncoder
@@ -42,14 +40,10 @@ def real_totals(pairs: Pairs, rng: np.random.Generator) -> np.ndarray:
     return np.stack(totals)
 
 
-def share(right: int, asked: int) -> dict[str, Any]:
-    return {key: 100 * value for key, value in asdict(wilson_interval(right, asked)).items() if key != "pieces"}
-
-
 def as_meant(system: ApeGan, told: str, embeddings: np.ndarray, real: np.ndarray, pieces: int, seed: int) -> Any:
     totals = Heard(system, embeddings, pieces, seed, 0).totals
     nearest = [list(MEANING)[int(np.argmin([divergence(total, group) for group in real]))] for total in totals]
-    return share(sum(near == group for near, group in zip(nearest, told_in(told)[1], strict=True)), len(nearest))
+    return percent(sum(near == group for near, group in zip(nearest, told_in(told)[1], strict=True)), len(nearest))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -80,11 +74,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             "note": "Six meanings: chance is 17 %.",
         },
     ]
-    info = runs[0].corpus.info()
     command = shlex.join(["python", "bench/word_meanings.py", *(sys.argv[1:] if argv is None else argv)])
-    data = {"corpus": f"{runs[0].corpus.path.name}, {info['pieces']} pieces", "fingerprint": info["fingerprint"]}
     figures = {told: {row[0]: row[place] for row in rows} for place, told in enumerate(SETS, start=1)}
-    print(record("word_meanings", figures, command=command, seed=options.seed, data=data, tables=tables))
+    print(
+        record(
+            "word_meanings", figures, command=command, seed=options.seed, data=said_of(runs[0].corpus), tables=tables
+        )
+    )
 
 
 if __name__ == "__main__":

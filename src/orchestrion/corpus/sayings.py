@@ -62,7 +62,7 @@ def things(meaning: str) -> tuple[str, ...]:
     """What shows a meaning without naming it, of every split; nothing for one that is only named."""
     if meaning not in (*EMOTIONS, *REGISTERS):
         return ()
-    file = resources.files("orchestrion.corpus") / "things" / f"{meaning.replace(' ', '-')}.txt"
+    file = resources.files("orchestrion.corpus") / "things" / f"{meaning}.txt"
     return tuple(file.read_text("utf-8").splitlines())
 
 
