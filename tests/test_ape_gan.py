@@ -233,6 +233,25 @@ def test_the_generator_rests_while_the_discriminator_learns_on_from_what_goes_ou
         assert [moved(name, step) for name in names] == [False, False, True]
 
 
+def test_thresholds_move_once_the_generator_rests_and_are_what_music_is_drawn_by(corpus: Corpus) -> None:
+    system = sounding(fresh(rests=1, thresholds=True, average=0.5)).train()
+    assert system.thresholds is not None
+    for step in range(3):
+        for _ in system.losses(system.batch(corpus, "train", np.random.default_rng(step))):
+            pass
+        assert system.thresholds.moves == step * TINY.critic_steps
+    assert system.thresholds.low[0] == 0  # the drums'
+    assert system.thresholds.low[1:].any()
+    other = fresh(rests=1, thresholds=True, average=0.5)
+    other.load_state_dict(system.eval().state_dict())
+    rngs = np.random.default_rng(0).spawn(3)
+    noise = torch.from_numpy(np.stack([rng.standard_normal(system.generator.noise, np.float32) for rng in rngs]))
+    logits = system.drawing(system.words(torch.zeros(3, 384)), noise)
+    drawn = other.draw(np.random.default_rng(0).spawn(3), None)
+    assert np.array_equal(drawn, system.thresholds(logits).numpy())
+    assert not np.array_equal(drawn, (logits > 0).numpy())
+
+
 def test_the_reader_reads_no_sentence_as_nothing(band: ApeGan) -> None:
     sentences = torch.from_numpy(np.stack([said(1), said(2), np.zeros(384, np.float32)]))
     words = band.words(sentences)
@@ -522,6 +541,7 @@ def test_every_recipe_builds() -> None:
         ({"critic_steps": 0}, "at least 1"),
         ({"noise": -1}, "at least 1"),
         ({"noise": 0}, "gates"),
+        ({"thresholds": True}, "thresholds"),
         ({"tracks": "trio"}, "no tracks 'trio'"),
     ],
 )

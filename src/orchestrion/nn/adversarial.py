@@ -125,7 +125,12 @@ def binary_neurons(odds: Tensor, stochastic: bool = False) -> Tensor:
     """Probabilities -> 0 or 1, at 0.5 or by chance; the gradient passes as if nothing had been done, straight-through
     (Bengio et al. 2013; Dong and Yang 2018)."""
     threshold = torch.rand_like(odds) if stochastic else 0.5
-    return odds + ((odds > threshold).to(odds.dtype) - odds).detach()
+    return straight_through(odds, (odds > threshold).to(odds.dtype))
+
+
+def straight_through(odds: Tensor, sounds: Tensor) -> Tensor:
+    """What sounds, 0 or 1, however that was found from probabilities, with their gradient."""
+    return odds + (sounds - odds).detach()
 
 
 @torch.no_grad()

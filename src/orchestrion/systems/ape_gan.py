@@ -13,7 +13,8 @@ shuffles.
 Added in `small`: a reader, learned by itself, turns the embedding into the odds of meanings, as the embedding holds
 opposites near to each other; noise beside it, so that a sentence makes many pieces; gates by bar and track, and the
 mean of the generator's weights; a penalty on slopes; pairs without a sentence, so that it composes without words too.
-For its last steps the generator rests: the discriminator learns on from what will go out, and then stands as the gate.
+For its last steps the generator rests: two thresholds a track move to where it plays as much as real music does, in
+notes as long, and the discriminator learns on from what will go out, and then stands as the gate.
 All music is learned in C and moved to the key asked for. Behind the first phrase of a piece others follow, with the
 same sentence and the same of the noise that does not depend on bars.
 Not printed, and chosen: all sizes, the data of sentences (`corpus.pairs`), rates and steps.
@@ -42,9 +43,10 @@ from orchestrion.corpus.pairs import Pairs, pair_table, to_c
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.sayings import MEANINGS
 from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import Gates, average_of, binary_neurons, follow_, frozen, penalty_behind
+from orchestrion.nn.adversarial import Gates, average_of, follow_, frozen, penalty_behind, straight_through
 from orchestrion.nn.bar_layers import Growth, Temporal, cells_in_order, growing_layers
 from orchestrion.nn.phrase_critic import Convolution, PhraseCritic, layers_fault
+from orchestrion.nn.thresholds import Thresholds
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.score.analysis import estimate_key
 from orchestrion.system import Batch, Recipe, RecipeError, Request, RequestError, System, Training
@@ -73,7 +75,8 @@ class ApeGanConfig:
     the discriminator is told: the sentence, and to refuse real music with one that is not true of it ("matching"),
     the sentence alone ("projection"), a wrong one ("shuffled"), nothing ("none"). Layers, penalty, critic_steps,
     average: as for MuseGAN. rests: steps after which the generator rests, 0 for never, and `rests_for` how many: the
-    discriminator learns on from what goes out.
+    discriminator learns on from what goes out. thresholds: from then on what sounds is drawn by two thresholds a track,
+    which follow real music; see nn.thresholds.
 
     Raises RecipeError for numbers that make no network, UserError for those that make no grid.
     """
@@ -105,6 +108,7 @@ class ApeGanConfig:
     average: float = 0.995
     rests: int = 0
     rests_for: int = 400
+    thresholds: bool = False
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITIONS:
@@ -119,6 +123,8 @@ class ApeGanConfig:
             raise RecipeError("phrases, critic_steps and sentence_width must be at least 1, and noise 0")
         if self.gates and not self.noise:
             raise RecipeError("gates are drawn from noise; set gates to false where there is none")
+        if self.thresholds and not self.rests:
+            raise RecipeError("thresholds move once the generator rests; set thresholds to false where it never does")
 
     @property
     def grid(self) -> PhraseGrid:
@@ -130,7 +136,7 @@ class ApeGanConfig:
         return len(MEANINGS) + 1 if self.reads else self.sentence_width
 
 
-_SMALL = ApeGanConfig(rests=2600)
+_SMALL = ApeGanConfig(rests=2600, thresholds=True)
 #: The rate falls while the generator rests, and the discriminator that then knows it best is kept.
 _SMALL_TRAINING = Training(steps=3000, warm_up_steps=0, decay_share=400 / 3000, best_from=2999, clip_norm=0.0,
                            validate_every=100, validation_batches=4, save_every=100)  # fmt: skip
@@ -142,7 +148,7 @@ _PAPER = ApeGanConfig(
     critic_width=1024, penalty=0.0, critic_steps=1, phrases=64, rate=2e-4, critic_rate=2e-4, average=0.0,
 )  # fmt: skip
 _AS_PRINTED = replace(_SMALL, reads=False, noise=0, players=False, gates=False, condition="none", penalty=0.0,
-                      critic_steps=1, average=0.0, rests=0, rate=1e-3, critic_rate=1e-3)  # fmt: skip
+                      critic_steps=1, average=0.0, rests=0, thresholds=False, rate=1e-3, critic_rate=1e-3)  # fmt: skip
 RECIPES = {
     "tiny": Recipe(
         ApeGanConfig(steps_a_bar=16, pitches=60, piece_tracks=1, noise=8, temporal_filters=16,
@@ -163,7 +169,7 @@ RECIPES = {
     ),
     "paper-matching": Recipe(
         replace(_PAPER, noise=64, gates=True, players=True, condition="matching", penalty=10.0,
-                critic_steps=5, average=0.995, rests=5200, rests_for=800),
+                critic_steps=5, average=0.995, rests=5200, rests_for=800, thresholds=True),
         replace(_SMALL_TRAINING, steps=6000, decay_share=800 / 6000, best_from=5999, validate_every=200,
                 save_every=200),
     ),
@@ -182,6 +188,8 @@ class ApeGan(System):
         self.reader = Reader(config) if config.reads else None
         self.generator, self.discriminator = Generator(config), Discriminator(config)
         self.averaged = average_of(self.generator) if config.average else None
+        held = torch.tensor([name != "drums" for name in self.grid.track_set.names])
+        self.thresholds = Thresholds(held) if config.thresholds else None
         self.register_buffer("tonics", torch.full((12,), 1 / 12))  # shares of the phrases that it learned from
         self.register_buffer("learned", torch.zeros((), dtype=torch.int64))  # steps
 
@@ -235,6 +243,8 @@ class ApeGan(System):
         ):
             with torch.no_grad():
                 made = self.drawn(said, self._noise(len(said)), self.drawing if rests else None)
+            if self.thresholds is not None and self.learned >= self.config.rests:
+                self.thresholds.follow_(made > 0.5, phrases)
             loss = self.discriminator_loss(phrases.float(), made, said, wrong)
             if "judged" in batch:
                 part = slice(step * self._judged_at_once, (step + 1) * self._judged_at_once)
@@ -312,7 +322,12 @@ class ApeGan(System):
     def drawn(self, words: Tensor, noise: Tensor, generator: nn.Module | None = None) -> Tensor:
         """-> cells 0 or 1 (B, K, S, P), by another generator than the one that learns, where it is named."""
         logits = (generator or self.generator)(words, noise).float()
-        return binary_neurons(torch.sigmoid(logits)) if torch.is_grad_enabled() else (logits > 0).float()
+        sounds = self.sounding(logits).float()
+        return straight_through(torch.sigmoid(logits), sounds) if torch.is_grad_enabled() else sounds
+
+    def sounding(self, logits: Tensor) -> Tensor:
+        """Logits (B, K, S, P) -> which cells sound, bool."""
+        return logits > 0 if self.thresholds is None else self.thresholds(logits)
 
     def _noise(self, count: int) -> Tensor:
         return torch.randn(count, self.generator.noise, device=next(self.parameters()).device)
@@ -358,7 +373,7 @@ class ApeGan(System):
                     kept = still.setdefault(id(stream), noise[row, : self.config.noise].numpy().copy())
                     noise[row, : self.config.noise] = torch.from_numpy(kept)
             words = self.words(self._embedding(sentence).expand(len(own), -1))
-            phrases.append((self.drawing(words, noise.to(device)) > 0).cpu().numpy())
+            phrases.append(self.sounding(self.drawing(words, noise.to(device))).cpu().numpy())
         return np.concatenate(phrases)
 
     @torch.inference_mode()
