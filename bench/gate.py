@@ -4,7 +4,8 @@
 
 DIR holds runs of ape_gan/small. Phrases are drawn without words. A judge of style, a logistic regression on the metrics
 of style of `orchestrion evaluate`, learns from other phrases of the run and from held-out music; a phrase is taken for
-real where it calls it so.
+real where it calls it so. As few notes say little against a phrase, and what passes may merely have few, refused
+phrases of as many notes stand beside those that pass.
 """
 
 from __future__ import annotations
@@ -70,6 +71,22 @@ def drawn(run: Run, phrases: int, rng: np.random.Generator) -> tuple[np.ndarray,
     return np.concatenate(bits), np.concatenate(odds)
 
 
+def notes(rolls: np.ndarray) -> np.ndarray:
+    """(C, K, S, P) bool -> (C,) notes in each."""
+    begun = rolls.copy()
+    begun[:, :, 1:] &= ~rolls[:, :, :-1]
+    return np.asarray(begun.sum(axis=(1, 2, 3)))
+
+
+def as_full(wanted: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """For each number of notes wanted (C,), one of phrases with `counts` (D,) that has about as many; none twice."""
+    free, found = counts.astype(float), np.zeros(len(wanted), np.int64)
+    for place, number in enumerate(wanted):
+        found[place] = np.argmin(np.abs(free - number))
+        free[found[place]] = np.inf
+    return found
+
+
 def gate(run: Run, phrases: int, seed: int) -> list[list[Any]]:
     system, rng = run.system, np.random.default_rng(seed)
     grid, pairs = system.grid, system.pairs(run.corpus, "test")
@@ -88,10 +105,13 @@ def gate(run: Run, phrases: int, seed: int) -> list[list[Any]]:
     passed, refused = order[odds[order] > REAL], order[odds[order] <= REAL]
     held, others = np.array_split(real, 2)
     features = phrase_features(held[:COMPARED], grid.bars)
+    through = rolls(passed[:MOST])
+    counts = np.concatenate([notes(rolls(part)) for part in np.array_split(refused, -(-len(refused) // 256))])
     kinds = {
         "held-out music": others[:MOST],
-        f"passes ({len(passed):,} of {len(order):,})": rolls(passed[:MOST]),
+        f"passes ({len(passed):,} of {len(order):,})": through,
         "refused": rolls(refused[:MOST]),
+        "refused, of as many notes": rolls(refused[as_full(notes(through), counts)]),
     }
     values = [measured(some, grid) for some in kinds.values()]
     taken = real_by_style(measured(rolls(learned), grid), measured(held[:MOST], grid), values)

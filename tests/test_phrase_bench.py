@@ -26,6 +26,7 @@ if not BENCH.exists():  # an installed package has no bench
     pytest.skip("no bench folder", allow_module_level=True)
 sys.path.insert(0, str(BENCH))
 
+import gate  # noqa: E402
 import phrase_systems  # noqa: E402
 import systems as systems_bench  # noqa: E402
 import tables  # noqa: E402
@@ -144,3 +145,13 @@ def test_excerpts_are_as_long_as_asked() -> None:
     for length, bars in ((3, 3), (6.0, 3), (20, 8)):
         part: Score = systems_bench.excerpt(song, length, rng)
         assert part.end() == bars * 1920
+
+
+def test_what_is_refused_is_heard_beside_what_passes_with_as_many_notes() -> None:
+    rolls = np.zeros((4, 2, 8, 12), bool)
+    rolls[1, 0, 2:5, 3] = True  # a note held
+    rolls[2, 0, ::2, 3] = True  # four of them
+    rolls[3, :, :, 4] = True  # one in each track
+    assert gate.notes(rolls).tolist() == [0, 1, 4, 2]
+    found = gate.as_full(np.array([4, 4, 0]), np.array([1, 9, 5, 4, 0]))
+    assert found.tolist() == [3, 2, 4], "the nearest, none of them twice"
