@@ -68,6 +68,20 @@ def generator_loss(made: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(made, torch.ones_like(made))
 
 
+def loss_of_critic(marks: Critic, real: Tensor, made: Tensor, penalty: float, smooth: Critic | None = None) -> Tensor:
+    """What lowers it as a discriminator, without a penalty, else as a critic with one: phrases (B, ...) of either side,
+    read at once. smooth: the same marks, by what second derivatives can be taken of."""
+    of_real, of_made = marks(torch.cat([real, made])).float().chunk(2)
+    if not penalty:
+        return discriminator_loss(of_real, of_made)
+    return wasserstein_loss(of_real, of_made) + gradient_penalty(smooth or marks, real, made, penalty)
+
+
+def loss_by_critic(marks: Tensor, penalty: float) -> Tensor:
+    """What a generator lowers, from the marks (B,) of its phrases by what `loss_of_critic` is of."""
+    return -marks.float().mean() if penalty else generator_loss(marks.float())
+
+
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """What is read within, such as a critic by a generator's loss, lets gradients through and gives the network's

@@ -43,16 +43,7 @@ from torch.optim import SGD, Adam, Optimizer
 from orchestrion.adversarial import compose_phrases, normal_noise, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import (
-    binary_neurons,
-    discriminator_loss,
-    draw_bars_,
-    frozen,
-    generator_loss,
-    gradient_penalty,
-    held,
-    wasserstein_loss,
-)
+from orchestrion.nn.adversarial import binary_neurons, draw_bars_, frozen, held, loss_by_critic, loss_of_critic
 from orchestrion.nn.lstm_critic import LSTMCritic, ends, heard, set_memory_
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
@@ -222,17 +213,12 @@ class BiLSTMGAN(System):
         for real in batch["phrases"].float().split(config.phrases):
             with torch.no_grad():
                 made = self._shown()
-            of_real, of_made = self._marks(torch.cat([real, made])).chunk(2)
-            if config.penalty:
-                slopes = gradient_penalty(self._marks_by_cells, real, made, config.penalty)
-                yield "discriminator", wasserstein_loss(of_real, of_made) + slopes
-            else:
-                yield "discriminator", discriminator_loss(of_real, of_made)
+            yield "discriminator", loss_of_critic(self._marks, real, made, config.penalty, self._marks_by_cells)
         for _ in range(config.generator_steps):
             made = self._shown()
             with frozen(self.discriminator):
                 marks = self._marks(made)
-            yield "generator", -marks.mean() if config.penalty else generator_loss(marks)
+            yield "generator", loss_by_critic(marks, config.penalty)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         odds, real = self(batch["noise"]), batch["phrases"]

@@ -42,14 +42,12 @@ from orchestrion.nn.adversarial import (
     Gates,
     average_of,
     binary_neurons,
-    discriminator_loss,
     draw_bars_,
     follow_,
     frozen,
-    generator_loss,
-    gradient_penalty,
     held,
-    wasserstein_loss,
+    loss_by_critic,
+    loss_of_critic,
 )
 from orchestrion.nn.lstm_critic import LSTMCritic, heard
 from orchestrion.representations.phrases import PhraseGrid
@@ -221,17 +219,12 @@ class CNNLSTMGAN(System):
         for real in batch["phrases"].float().split(config.phrases):
             with torch.no_grad():
                 made = self._shown()
-            of_real, of_made = self._marks(torch.cat([real, made])).chunk(2)
-            if config.penalty:
-                slopes = gradient_penalty(self._marks_by_cells, real, made, config.penalty)
-                yield "discriminator", wasserstein_loss(of_real, of_made) + slopes
-            else:
-                yield "discriminator", discriminator_loss(of_real, of_made)
+            yield "discriminator", loss_of_critic(self._marks, real, made, config.penalty, self._marks_by_cells)
         for _ in range(config.generator_steps):
             made = self._shown()
             with frozen(self.discriminator):
                 marks = self._marks(made)
-            yield "generator", -marks.mean() if config.penalty else generator_loss(marks)
+            yield "generator", loss_by_critic(marks, config.penalty)
             if self.averaged is not None:
                 follow_(self.averaged, self.generator, config.average)
 

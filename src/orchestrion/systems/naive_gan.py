@@ -31,16 +31,7 @@ from torch.optim import Adam, Optimizer
 from orchestrion.adversarial import compose_phrases, normal_noise, phrase_batch, phrase_figures, said_of
 from orchestrion.corpus.phrases import Selection
 from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import (
-    binary_neurons,
-    discriminator_loss,
-    draw_bars_,
-    frozen,
-    generator_loss,
-    gradient_penalty,
-    held,
-    wasserstein_loss,
-)
+from orchestrion.nn.adversarial import binary_neurons, draw_bars_, frozen, held, loss_by_critic, loss_of_critic
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.system import Batch, Recipe, RecipeError, Request, System, Training
 
@@ -148,16 +139,11 @@ class NaiveGAN(System):
         for real in batch["phrases"].float().split(config.phrases):
             with torch.no_grad():
                 made = self._shown()
-            of_real, of_made = self.discriminator(torch.cat([real, made])).float().chunk(2)
-            if config.penalty:
-                slopes = gradient_penalty(self.discriminator, real, made, config.penalty)
-                yield "discriminator", wasserstein_loss(of_real, of_made) + slopes
-            else:
-                yield "discriminator", discriminator_loss(of_real, of_made)
+            yield "discriminator", loss_of_critic(self.discriminator, real, made, config.penalty)
         made = self._shown()
         with frozen(self.discriminator):
-            marks = self.discriminator(made).float()
-        yield "generator", -marks.mean() if config.penalty else generator_loss(marks)
+            marks = self.discriminator(made)
+        yield "generator", loss_by_critic(marks, config.penalty)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         odds, real = self(batch["noise"]), batch["phrases"]
