@@ -233,16 +233,18 @@ def test_the_generator_rests_while_the_discriminator_learns_on_from_what_goes_ou
         assert [moved(name, step) for name in names] == [False, False, True]
 
 
-def test_thresholds_move_once_the_generator_rests_and_are_what_music_is_drawn_by(corpus: Corpus) -> None:
-    system = sounding(fresh(rests=1, thresholds=True, average=0.5)).train()
+def test_once_the_generator_rests_it_settles_and_music_is_drawn_by_thresholds(corpus: Corpus) -> None:
+    system = sounding(fresh(rests=1, settles=True, average=0.5)).train()
     assert system.thresholds is not None
     for step in range(3):
         for _ in system.losses(system.batch(corpus, "train", np.random.default_rng(step))):
             pass
         assert system.thresholds.moves == step * TINY.critic_steps
+        assert system.fullness is not None
+        assert system.fullness.curve.any() == (step > 0)
     assert system.thresholds.low[0] == 0  # the drums'
     assert system.thresholds.low[1:].any()
-    other = fresh(rests=1, thresholds=True, average=0.5)
+    other = fresh(rests=1, settles=True, average=0.5)
     other.load_state_dict(system.eval().state_dict())
     rngs = np.random.default_rng(0).spawn(3)
     noise = torch.from_numpy(np.stack([rng.standard_normal(system.generator.noise, np.float32) for rng in rngs]))
@@ -541,7 +543,7 @@ def test_every_recipe_builds() -> None:
         ({"critic_steps": 0}, "at least 1"),
         ({"noise": -1}, "at least 1"),
         ({"noise": 0}, "gates"),
-        ({"thresholds": True}, "thresholds"),
+        ({"settles": True}, "settles"),
         ({"tracks": "trio"}, "no tracks 'trio'"),
     ],
 )

@@ -55,8 +55,13 @@ class Thresholds(nn.Module):
         self.moves += 1
 
 
+def begun(phrases: Tensor) -> Tensor:
+    """(B, K, S, P) bool -> the same, True where a note begins."""
+    first = phrases.clone()
+    first[:, :, 1:] &= ~phrases[:, :, :-1]
+    return first
+
+
 def _counts(phrases: Tensor) -> tuple[Tensor, Tensor]:
     """(B, K, S, P) bool -> (K,) cells that sound, (K,) notes."""
-    begun = phrases[:, :, 1:] & ~phrases[:, :, :-1]
-    notes = begun.sum((0, 2, 3)) + phrases[:, :, 0].sum((0, 2))
-    return phrases.sum((0, 2, 3)).float(), notes.float()
+    return phrases.sum((0, 2, 3)).float(), begun(phrases).sum((0, 2, 3)).float()

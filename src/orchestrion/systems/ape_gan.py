@@ -14,7 +14,8 @@ Added in `small`: a reader, learned by itself, turns the embedding into the odds
 opposites near to each other; noise beside it, so that a sentence makes many pieces; gates by bar and track, and the
 mean of the generator's weights; a penalty on slopes; pairs without a sentence, so that it composes without words too.
 For its last steps the generator rests: two thresholds a track move to where it plays as much as real music does, in
-notes as long, and the discriminator learns on from what will go out, and then stands as the gate.
+notes as long, and the discriminator learns on from what will go out, and then stands as the gate, which leaves aside
+how full a phrase is.
 All music is learned in C and moved to the key asked for. Behind the first phrase of a piece others follow, with the
 same sentence and the same of the noise that does not depend on bars.
 Not printed, and chosen: all sizes, the data of sentences (`corpus.pairs`), rates and steps.
@@ -45,6 +46,7 @@ from orchestrion.corpus.sayings import MEANINGS
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.adversarial import Gates, average_of, follow_, frozen, penalty_behind, straight_through
 from orchestrion.nn.bar_layers import Growth, Temporal, cells_in_order, growing_layers
+from orchestrion.nn.fullness import Fullness
 from orchestrion.nn.phrase_critic import Convolution, PhraseCritic, layers_fault
 from orchestrion.nn.thresholds import Thresholds
 from orchestrion.representations.phrases import PhraseGrid
@@ -75,8 +77,8 @@ class ApeGanConfig:
     the discriminator is told: the sentence, and to refuse real music with one that is not true of it ("matching"),
     the sentence alone ("projection"), a wrong one ("shuffled"), nothing ("none"). Layers, penalty, critic_steps,
     average: as for MuseGAN. rests: steps after which the generator rests, 0 for never, and `rests_for` how many: the
-    discriminator learns on from what goes out. thresholds: from then on what sounds is drawn by two thresholds a track,
-    which follow real music; see nn.thresholds.
+    discriminator learns on from what goes out. settles: from then on what sounds is drawn by two thresholds a track,
+    which follow real music, and odds leave aside how full a phrase is; see nn.thresholds and nn.fullness.
 
     Raises RecipeError for numbers that make no network, UserError for those that make no grid.
     """
@@ -108,7 +110,7 @@ class ApeGanConfig:
     average: float = 0.995
     rests: int = 0
     rests_for: int = 400
-    thresholds: bool = False
+    settles: bool = False
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITIONS:
@@ -123,8 +125,8 @@ class ApeGanConfig:
             raise RecipeError("phrases, critic_steps and sentence_width must be at least 1, and noise 0")
         if self.gates and not self.noise:
             raise RecipeError("gates are drawn from noise; set gates to false where there is none")
-        if self.thresholds and not self.rests:
-            raise RecipeError("thresholds move once the generator rests; set thresholds to false where it never does")
+        if self.settles and not self.rests:
+            raise RecipeError("a generator settles once it rests; set settles to false where it never does")
 
     @property
     def grid(self) -> PhraseGrid:
@@ -136,7 +138,7 @@ class ApeGanConfig:
         return len(MEANINGS) + 1 if self.reads else self.sentence_width
 
 
-_SMALL = ApeGanConfig(rests=2600, thresholds=True)
+_SMALL = ApeGanConfig(rests=2600, settles=True)
 #: The rate falls while the generator rests, and the discriminator that then knows it best is kept.
 _SMALL_TRAINING = Training(steps=3000, warm_up_steps=0, decay_share=400 / 3000, best_from=2999, clip_norm=0.0,
                            validate_every=100, validation_batches=4, save_every=100)  # fmt: skip
@@ -148,7 +150,7 @@ _PAPER = ApeGanConfig(
     critic_width=1024, penalty=0.0, critic_steps=1, phrases=64, rate=2e-4, critic_rate=2e-4, average=0.0,
 )  # fmt: skip
 _AS_PRINTED = replace(_SMALL, reads=False, noise=0, players=False, gates=False, condition="none", penalty=0.0,
-                      critic_steps=1, average=0.0, rests=0, thresholds=False, rate=1e-3, critic_rate=1e-3)  # fmt: skip
+                      critic_steps=1, average=0.0, rests=0, settles=False, rate=1e-3, critic_rate=1e-3)  # fmt: skip
 RECIPES = {
     "tiny": Recipe(
         ApeGanConfig(steps_a_bar=16, pitches=60, piece_tracks=1, noise=8, temporal_filters=16,
@@ -169,7 +171,7 @@ RECIPES = {
     ),
     "paper-matching": Recipe(
         replace(_PAPER, noise=64, gates=True, players=True, condition="matching", penalty=10.0,
-                critic_steps=5, average=0.995, rests=5200, rests_for=800, thresholds=True),
+                critic_steps=5, average=0.995, rests=5200, rests_for=800, settles=True),
         replace(_SMALL_TRAINING, steps=6000, decay_share=800 / 6000, best_from=5999, validate_every=200,
                 save_every=200),
     ),
@@ -189,7 +191,8 @@ class ApeGan(System):
         self.generator, self.discriminator = Generator(config), Discriminator(config)
         self.averaged = average_of(self.generator) if config.average else None
         held = torch.tensor([name != "drums" for name in self.grid.track_set.names])
-        self.thresholds = Thresholds(held) if config.thresholds else None
+        self.thresholds = Thresholds(held) if config.settles else None
+        self.fullness = Fullness() if config.settles else None
         self.register_buffer("tonics", torch.full((12,), 1 / 12))  # shares of the phrases that it learned from
         self.register_buffer("learned", torch.zeros((), dtype=torch.int64))  # steps
 
@@ -243,8 +246,7 @@ class ApeGan(System):
         ):
             with torch.no_grad():
                 made = self.drawn(said, self._noise(len(said)), self.drawing if rests else None)
-            if self.thresholds is not None and self.learned >= self.config.rests:
-                self.thresholds.follow_(made > 0.5, phrases)
+            self._settle(made, phrases, said)
             loss = self.discriminator_loss(phrases.float(), made, said, wrong)
             if "judged" in batch:
                 part = slice(step * self._judged_at_once, (step + 1) * self._judged_at_once)
@@ -259,6 +261,14 @@ class ApeGan(System):
         yield "generator", loss
         if self.averaged is not None:
             follow_(self.averaged, self.generator, self.config.average)
+
+    @torch.no_grad()
+    def _settle(self, made: Tensor, real: Tensor, words: Tensor) -> None:
+        """Once the generator rests, follow made and real phrases (B, K, S, P), cells of 0 or 1 and bool."""
+        if self.thresholds is None or self.fullness is None or self.learned < self.config.rests:
+            return
+        self.thresholds.follow_(made > 0.5, real)
+        self.fullness.follow_(made > 0.5, self.discriminator(made, words))
 
     @property
     def rests(self) -> bool:
@@ -301,7 +311,7 @@ class ApeGan(System):
         figures = phrase_figures(real, made > 0.5, self.grid.bars)
         told = {"accepted": made, "recognised": real.float()}
         for name, phrases in told.items():
-            figures[name] = float((self.discriminator(phrases, words) > 0).sum()), float(len(real))
+            figures[name] = float((self.marks(phrases, words) > 0).sum()), float(len(real))
         gap = self.discriminator(real.float(), words) - self.discriminator(made, words)
         figures["critic_gap"] = float(gap.sum()), float(len(gap))
         if self.reader is not None:
@@ -318,6 +328,11 @@ class ApeGan(System):
         if self.reader is None:
             return sentences * self.config.sentence_width**0.5  # numbers of about 1, as those of noise
         return self.reader(sentences) * (len(MEANINGS) ** 0.5 * sentences.any(1, keepdim=True))
+
+    def marks(self, phrases: Tensor, words: Tensor) -> Tensor:
+        """Phrases (B, K, S, P) of cells 0 or 1 -> (B,), the logits of `odds`."""
+        marks: Tensor = self.discriminator(phrases, words)
+        return marks if self.fullness is None else marks - self.fullness(phrases > 0.5)
 
     def drawn(self, words: Tensor, noise: Tensor, generator: nn.Module | None = None) -> Tensor:
         """-> cells 0 or 1 (B, K, S, P), by another generator than the one that learns, where it is named."""
@@ -379,11 +394,12 @@ class ApeGan(System):
     @torch.inference_mode()
     def odds(self, phrases: np.ndarray, sentence: np.ndarray | None) -> np.ndarray:
         """(B,) what the discriminator gives phrases in C (B, K, S, P) bool for being real and, where it is told the
-        sentence (D,), for being what it asks for: p of formulas 6 and 7."""
+        sentence (D,), for being what it asks for: p of formulas 6 and 7. How full they are is left aside, once the
+        generator rests."""
         device, odds = next(self.parameters()).device, []
         for part in torch.from_numpy(phrases).split(AT_ONCE):
             words = self.words(self._embedding(sentence).expand(len(part), -1))
-            odds.append(torch.sigmoid(self.discriminator(part.to(device).float(), words)).cpu().numpy())
+            odds.append(torch.sigmoid(self.marks(part.to(device).float(), words)).cpu().numpy())
         return np.concatenate(odds)
 
     @torch.inference_mode()
