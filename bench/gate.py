@@ -32,6 +32,7 @@ from orchestrion.metrics.phrases import among_real, energy_distance, phrase_feat
 from orchestrion.metrics.sets import mean_interval
 from orchestrion.metrics.suite import METRICS, measure
 from orchestrion.metrics.two_sample import RIDGE, logistic_regression
+from orchestrion.nn.thresholds import begun
 from orchestrion.representations.phrases import PhraseGrid, empty
 from orchestrion.score.analysis import estimate_key
 
@@ -73,9 +74,7 @@ def drawn(run: Run, phrases: int, rng: np.random.Generator) -> tuple[np.ndarray,
 
 def notes(rolls: np.ndarray) -> np.ndarray:
     """(C, K, S, P) bool -> (C,) notes in each."""
-    begun = rolls.copy()
-    begun[:, :, 1:] &= ~rolls[:, :, :-1]
-    return np.asarray(begun.sum(axis=(1, 2, 3)))
+    return begun(torch.from_numpy(rolls)).sum((1, 2, 3)).numpy()
 
 
 def as_full(wanted: np.ndarray, counts: np.ndarray) -> np.ndarray:
