@@ -24,7 +24,7 @@ from orchestrion.studio.serving import application, page, page_files
 from orchestrion.studio.store import Store
 
 LEAST_SECONDS = 5.0  # of a piece that are heard before it can be judged
-FILES = ("studio.css", "listen.css", "unsent.js", "loudness.js", "listen.js")
+FILES = ("studio.css", "listen.css", "unsent.js", "judging.js", "loudness.js", "listen.js")
 PIECES_KEPT = 512
 
 

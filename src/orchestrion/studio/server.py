@@ -44,7 +44,7 @@ class Oracle:
         return application(
             [
                 Route("/", page("label.html", store=self.store.id)),
-                *page_files("studio.css", "roll.js", "unsent.js", "label.js"),
+                *page_files("studio.css", "roll.js", "unsent.js", "judging.js", "label.js"),
                 Route("/api/next", self.next),
                 Route("/api/items/{id}", self.item),
                 Route("/api/agreement", self.agreement),

@@ -4,27 +4,10 @@ const HOLD_OFF = 350; // milliseconds after a piece appears in which an answer i
 const PIECES_KEPT = 12; // for going back
 const LOOK_AGAIN = 15000, LOOK_SOON = 2000; // milliseconds
 const ANSWER_KEYS = {r: "real", f: "fake", g: "good", p: "poor", s: "skip"};
-const $ = id => document.getElementById(id);
-const store = document.querySelector("meta[name=store]").content, tab = randomKey();
+const tab = randomKey();
 const pieces = new Map(); // id -> promise of notes
 const answered = new Set(), given = []; // ids; {key, item, answer} in this tab
 let me = "", current = null, ahead = null, lastKept = null, state = "open", player = null, roll = null, agreeing = false;
-
-const remembered = {
-  get(name) { try { return localStorage.getItem(`orchestrion:${name}`); } catch { return null; } },
-  set(name, value) { try { localStorage.setItem(`orchestrion:${name}`, value); } catch { /* asked again next time */ } },
-};
-const unsent = new Unsent(store, ({waiting, reached, refused}) => {
-  const many = waiting === 1 ? "1 answer is" : `${waiting} answers are`;
-  if (!reached && waiting) notice(`The server cannot be reached. ${many} kept in this browser and will be sent when it is back.`);
-  else if (refused) notice(`The server did not take an answer: ${refused}. It is kept in this browser.`);
-  else if (reached && !waiting) notice("");
-});
-
-function notice(text) {
-  if ($("notice").textContent !== text) $("notice").textContent = text;
-  $("notice").hidden = !text;
-}
 
 function show(part) {
   for (const id of ["welcome", "work", "end"]) $(id).hidden = id !== part;

@@ -9,28 +9,10 @@ const QUESTIONS = {
   real: ["Who wrote it?", [["human", "A human"], ["machine", "A machine"]]],
   preference: ["Which do you like better?", [["first", "The first"], ["same", "The same"], ["second", "The second"]]],
 };
-const $ = id => document.getElementById(id);
-const store = document.querySelector("meta[name=store]").content;
 const pieces = new Map(); // id -> promise of what plays, with its gain
 const heard = new Map(); // id -> seconds, as far as it was heard
 let me = "", trials = [], log = [], leastSeconds = 0, began = 0; // log: {item, question, answer, key}, in order
 let trial = null, players = [], shownAt = 0, restedAt = 0, moving = 0, frame = 0;
-
-const remembered = {
-  get(name) { try { return localStorage.getItem(`orchestrion:${name}`); } catch { return null; } },
-  set(name, value) { try { localStorage.setItem(`orchestrion:${name}`, value); } catch { /* asked again next time */ } },
-};
-const unsent = new Unsent(store, ({waiting, reached, refused}) => {
-  const many = waiting === 1 ? "1 answer is" : `${waiting} answers are`;
-  if (!reached && waiting) notice(`The server cannot be reached. ${many} kept in this browser and will be sent when it is back.`);
-  else if (refused) notice(`The server did not take an answer: ${refused}. It is kept in this browser.`);
-  else if (reached && !waiting) notice("");
-});
-
-function notice(text) {
-  if ($("notice").textContent !== text) $("notice").textContent = text;
-  $("notice").hidden = !text;
-}
 
 function show(part) {
   for (const id of ["welcome", "work", "pause", "end"]) $(id).hidden = id !== part;
