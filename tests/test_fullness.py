@@ -15,7 +15,7 @@ def phrases_of(notes: torch.Tensor) -> torch.Tensor:
     return torch.stack([cells, *2 * [torch.zeros_like(cells)]], 3).flatten(2, 3)
 
 
-def followed() -> tuple[Fullness, torch.Tensor, torch.Tensor]:
+def followed(coarse: bool = False) -> tuple[Fullness, torch.Tensor, torch.Tensor]:
     """One that has followed marks which fall by 1.5 for each e-fold of notes; the last phrases and their marks."""
     torch.manual_seed(0)
     fullness = Fullness()
@@ -23,7 +23,8 @@ def followed() -> tuple[Fullness, torch.Tensor, torch.Tensor]:
         notes = torch.exp(4.5 + 0.5 * torch.randn(32)).long().clamp(1, 512)
         phrases = phrases_of(notes)
         marks = -1.0 - 1.5 * (torch.log1p(notes.float()) - 4.5) + 0.3 * torch.randn(32)
-        fullness.follow_(phrases, marks)
+        with torch.autocast("cpu", torch.bfloat16, enabled=coarse):
+            fullness.follow_(phrases, marks.bfloat16() if coarse else marks)
     return fullness, phrases, marks
 
 
@@ -38,6 +39,14 @@ def test_what_is_left_of_marks_does_not_hang_on_how_full_phrases_are() -> None:
     assert torch.corrcoef(torch.stack([marks, notes]))[0, 1] < -0.8
     assert torch.corrcoef(torch.stack([left, notes]))[0, 1].abs() < 0.4
     assert (left.mean() + 1).abs() < 0.3, "the mean of the marks stays"
+
+
+def test_what_learns_in_coarse_numbers_is_followed_in_fine_ones() -> None:
+    (fine, phrases, _), (coarse, _, _) = followed(), followed(coarse=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        said = coarse(phrases)
+    assert said.dtype == torch.float32
+    torch.testing.assert_close(said, fine(phrases), rtol=0.02, atol=0.02)
 
 
 def test_beyond_what_it_has_seen_it_says_no_more() -> None:

@@ -38,15 +38,14 @@ class Fullness(nn.Module):
         self.register_buffer("reach", torch.zeros(2))
 
     def forward(self, phrases: Tensor) -> Tensor:
-        return _powers(_fullness(phrases).clamp(self.reach[0], self.reach[1])) @ self.curve
+        return (_powers(_fullness(phrases).clamp(self.reach[0], self.reach[1])) * self.curve).sum(1)
 
     @torch.no_grad()
     def follow_(self, phrases: Tensor, marks: Tensor) -> None:
         """Learn from what made phrases (B, K, S, P) bool are given, (B,) logits; what was long ago counts less."""
-        fullness = _fullness(phrases)
-        powers = _powers(fullness)
-        self.moments.lerp_(powers.T @ powers / len(powers), _NEW)
-        self.marked.lerp_(marks.float() @ powers / len(powers), _NEW)
+        powers = _powers(_fullness(phrases))  # no products of matrices: within autocast these are too coarse
+        self.moments.lerp_((powers.unsqueeze(1) * powers.unsqueeze(2)).mean(0), _NEW)
+        self.marked.lerp_((marks.float().unsqueeze(1) * powers).mean(0), _NEW)
         moments, marked = (one.double() / self.moments[0, 0].double() for one in (self.moments, self.marked))
         curve = torch.linalg.solve(moments + _RIDGE * torch.eye(3, dtype=torch.float64, device=moments.device), marked)
         curve[0] -= marked[0]
