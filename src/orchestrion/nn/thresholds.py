@@ -11,7 +11,6 @@ Legend: B phrases, K tracks, S steps of a phrase, P pitches.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 _FARTHEST = 1.0  # logits, in one move
@@ -39,9 +38,11 @@ class Thresholds(nn.Module):
         low, high = (one.view(-1, 1, 1) for one in (self.low, self.high))
         if not self.moves:
             return logits > 0
-        strong = (logits > high).to(logits.dtype)
-        near = F.max_pool2d(strong, (3, 1), stride=1, padding=(1, 0)) > 0
-        return (logits > low) & near
+        strong = logits > high
+        near = strong.clone()  # a maximum over three steps, at a fraction of its cost
+        near[:, :, 1:] |= strong[:, :, :-1]
+        near[:, :, :-1] |= strong[:, :, 1:]
+        return near & (logits > low)
 
     @torch.no_grad()
     def follow_(self, made: Tensor, real: Tensor) -> None:
