@@ -79,7 +79,7 @@ class Heard:
 
     @property
     def accepted(self) -> float:
-        """Share of what was drawn that was handed out."""
+        """Share of what was drawn that was handed out, whether it passed or was the likeliest."""
         handed = self.counts.shape[0] * self.counts.shape[1]
         return handed / (handed + self.refused)
 
@@ -182,8 +182,8 @@ def figure_6(
 ) -> dict[str, Any]:
     rows: list[list[Any]] = [["held-out music of the same meanings", *(real[side] for side in SIDES), None, None, None]]
     for name, one in found.items():
-        accepted = None if one["accepted"] is None else 100 * one["accepted"]
-        rows.append([name, *(one[side] for side in SIDES), one["twice"], percent(*one["right"]), accepted])
+        again = None if one["accepted"] is None else 1 / one["accepted"] - 1
+        rows.append([name, *(one[side] for side in SIDES), one["twice"], percent(*one["right"]), again])
     count = len(told_in(told)[0])
     said = {
         HELD_OUT: "None of the sentences was learned from; words of theirs may have been.",
@@ -192,7 +192,7 @@ def figure_6(
     return {
         "title": f"Figure 6 of the APE-GAN paper, with controls: {told}",
         "columns": ["", "within groups", "median within", "opposed groups", "other groups", "the same twice",
-                    "sentences with their group, %", "accepted, %"],
+                    "sentences with their group, %", "drawn again, times a phrase"],
         "rows": rows,
         "note": f"KL divergence in nats between the notes of {pieces} pieces of 4 bars of each of {count} sentences, by"
         f" {DISTRIBUTION}, mean over pairs of sentences. {said[told]} The gate tries {tries} times at a phrase, and"
