@@ -22,7 +22,7 @@ Not printed, and chosen: all sizes, the data of sentences (`corpus.pairs`), rate
 Uses of Request: count, bars, tempo, sentence, key (its tonic), tries.
 
 Legend: B phrases, K tracks, M players, T bars, S steps of a phrase, P pitches, D width of an embedding, W of what was
-meant, Z noise of one kind, Q meanings, R networks of the reader.
+meant, Z noise of one kind.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from orchestrion.nn.adversarial import Gates, average_of, follow_, frozen, penal
 from orchestrion.nn.bar_layers import Growth, Temporal, cells_in_order, growing_layers
 from orchestrion.nn.fullness import Fullness
 from orchestrion.nn.phrase_critic import Convolution, PhraseCritic, layers_fault
+from orchestrion.nn.reader import SHRUNK, Reader
 from orchestrion.nn.thresholds import Thresholds
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.score.analysis import estimate_key
@@ -60,11 +61,7 @@ MEASURED = 128  # phrases of a validation batch
 JUDGED = 4  # real phrases to a judged one, where people judged some
 AT_ONCE = 16  # phrases drawn in one call: what they need lies in the cache of a core
 TRIES = 64  # at a phrase that the discriminator refuses, where a request names no number
-_BLUR, _FORGOTTEN = 0.03, 0.5  # noise on each number of an embedding, and features dropped, while the reader learns
-_SHRUNK = 0.05  # weight decay of the reader
 _NEW = 0.01  # weight of a batch in the shares of tonics
-_READERS, _READ = 4, 1024  # networks that the reader is the mean of, and features of each
-_SURE = 2.0  # what the reader's odds are taken to the power of, so that what is likely meant is meant
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ class ApeGan(System):
     def __init__(self, config: ApeGanConfig) -> None:
         super().__init__()
         self.config, self.grid = config, config.grid
-        self.reader = Reader(config) if config.reads else None
+        self.reader = Reader(config.sentence_width, len(MEANINGS)) if config.reads else None
         self.generator, self.discriminator = Generator(config), Discriminator(config)
         self.averaged = average_of(self.generator) if config.average else None
         held = torch.tensor([name != "drums" for name in self.grid.track_set.names])
@@ -205,7 +202,7 @@ class ApeGan(System):
             "generator": Adam(self.generator.parameters(), lr=config.rate, betas=betas),
         }
         if self.reader is not None:
-            by_name["reader"] = AdamW(self.reader.parameters(), lr=config.reader_rate, weight_decay=_SHRUNK)
+            by_name["reader"] = AdamW(self.reader.parameters(), lr=config.reader_rate, weight_decay=SHRUNK)
         return by_name
 
     def pairs(self, corpus: Corpus, split: str) -> Pairs:
@@ -230,12 +227,8 @@ class ApeGan(System):
         sentences, denied = batch["sentences"], batch["denied"]
         self.tonics.lerp_(torch.bincount(batch["tonics"], minlength=12) / len(batch["tonics"]), _NEW)
         if self.reader is not None:
-            # an embedding is blurred, so that what lies near is read alike: its length is 1
-            said = torch.cat([sentences, denied])
-            spoken = said.any(1, keepdim=True)
-            read = self.reader.each(said + _BLUR * torch.randn_like(said) * spoken, forgetting=True)
             meant = torch.cat([batch["meanings"], batch["denied_meanings"]])
-            yield "reader", F.cross_entropy(read.float().flatten(0, 1), meant.repeat(len(read)))
+            yield "reader", self.reader.loss(torch.cat([sentences, denied]), meant)
         if self.config.condition == "shuffled":
             sentences = sentences.roll(1, 0)
         with torch.no_grad():
@@ -309,11 +302,10 @@ class ApeGan(System):
         real, words = batch["phrases"], self.words(batch["sentences"])
         made = self.drawn(words, self._noise(len(real)), self.drawing)
         figures = phrase_figures(real, made > 0.5, self.grid.bars)
-        told = {"accepted": made, "recognised": real.float()}
-        for name, phrases in told.items():
-            figures[name] = float((self.marks(phrases, words) > 0).sum()), float(len(real))
-        gap = self.discriminator(real.float(), words) - self.discriminator(made, words)
-        figures["critic_gap"] = float(gap.sum()), float(len(gap))
+        of_made, of_real = self.marks(made, words), self.marks(real.float(), words)
+        for name, marks in (("accepted", of_made), ("recognised", of_real)):
+            figures[name] = float((marks > 0).sum()), float(len(real))
+        figures["critic_gap"] = float((of_real - of_made).sum()), float(len(real))
         if self.reader is not None:
             spoken = batch["sentences"].any(1)
             right = self.reader.odds(batch["sentences"]).argmax(1) == batch["meanings"]
@@ -431,31 +423,6 @@ def transpose(score: Score, tonic: int) -> None:
     for track in score.tracks:
         if not track.is_drum:
             track.shift_pitch(-to_c(Key(tonic, "major")), inplace=True)
-
-
-class Reader(nn.Module):
-    """Embeddings (B, D) -> what was meant (B, Q + 1): the odds of each meaning, and of none of them, by several
-    networks that learn side by side and err apart."""
-
-    def __init__(self, config: ApeGanConfig) -> None:
-        super().__init__()
-        outward = len(MEANINGS) + 1
-        self.inward = nn.Linear(config.sentence_width, _READERS * _READ)
-        self.told = nn.Parameter(torch.empty(_READERS, _READ, outward).uniform_(-1, 1) * _READ**-0.5)
-        self.bias = nn.Parameter(torch.zeros(_READERS, 1, outward))
-
-    def forward(self, sentences: Tensor) -> Tensor:
-        return torch.softmax(_SURE * self.odds(sentences).float(), 1)
-
-    def odds(self, sentences: Tensor) -> Tensor:
-        """(B, Q + 1) logits."""
-        return torch.log_softmax(self.each(sentences).float(), 2).mean(0)
-
-    def each(self, sentences: Tensor, forgetting: bool = False) -> Tensor:
-        """(R, B, Q + 1) logits of each network."""
-        found = F.relu(self.inward(sentences * sentences.shape[1] ** 0.5))
-        found = F.dropout(found, _FORGOTTEN, forgetting).unflatten(1, (_READERS, _READ))
-        return torch.baddbmm(self.bias, found.transpose(0, 1), self.told)
 
 
 class Generator(nn.Module):
