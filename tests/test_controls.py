@@ -18,12 +18,16 @@ from orchestrion.text.controls import (
     ControlsError,
     merge,
     parse_bars,
+    parse_chords,
+    parse_feel,
+    parse_form,
     parse_instruments,
     parse_key,
     parse_meter,
     parse_tempo,
     read_controls,
 )
+from orchestrion.text.styles import STYLES, TAGS
 from orchestrion.theory import DRUMS, PROGRAM_NAMES, Key, Meter
 
 
@@ -66,9 +70,9 @@ TABLE = [
     ("in six eight", named(meter="6/8")),
     ("three four time", named(meter="3/4")),
     ("in three.", named(meter="3/4")),
-    ("a march", named(meter="4/4")),
-    ("an Irish jig", named(meter="6/8")),
-    ("polka for accordion", named(meter="2/4", instruments=(21,))),
+    ("a march", named(meter="4/4", tempo=116)),
+    ("an Irish jig", named(meter="6/8", tempo=116)),
+    ("polka for accordion", named(meter="2/4", tempo=116, instruments=(21,))),
     ("waltz in 4/4", named(meter="4/4")),
     ("common time", named(meter="4/4")),
     # key and mode
@@ -123,7 +127,7 @@ TABLE = [
     ("no drums, but bass and piano", named(instruments=(33, 0))),
     ("piano, no drums and no bass", named(instruments=(0,))),
     ("piano, no drums and bass", named(instruments=(0,))),
-    ("fugue in three voices for organ", named(instruments=(16,))),
+    ("fugue in three voices for organ", named(tempo=92, instruments=(16,))),
     ("a song about rain", named()),
     ("the ghost of a haunted house by the country road", named(mode="minor")),
     ("with a rain patch", named(instruments=(96,))),
@@ -151,8 +155,8 @@ REFUSED = [
     ("less than 10 bars", "less than 10 bars", "range"),
     ("500 bpm", "500 bpm", "20 to 320"),
     ("120-140 bpm", "120-140 bpm", "range"),
+    ("in 7/8", "in 7/8", "meters that can be composed"),
     ("in 7/13", "in 7/13", "meters that can be composed"),
-    ("in 5/4", "in 5/4", "meters that can be composed"),
     ("an hour, or 90 minutes, at 60 bpm", "90 minutes", "at most 256"),
     ("16 bars in 30 seconds", "30 seconds", "fixes the length"),
     ("100 violins", "100 violins", "1 to 32"),
@@ -245,12 +249,14 @@ def or_message(read: Callable[[str], Any], text: str) -> Any:
 
 
 TABLES = (
-    *(lexicon.INSTRUMENTS, lexicon.ENSEMBLES, lexicon.TEMPO_WORDS, lexicon.DANCES, lexicon.MOODS, lexicon.GENRES),
+    *(lexicon.INSTRUMENTS, lexicon.ENSEMBLES, lexicon.TEMPO_WORDS, lexicon.DANCES, lexicon.MOODS, STYLES),
     *(lexicon.NUMBERS, lexicon.ABSENT),
 )
 GLUE = (
     "bars", "bpm", "in", "a", "A", "H", "minor", "C#", "3/4", "without", "no", "not", "two", "of", "for",
-    "and", ",", ".", "minutes", "seconds", "at", "120", "duo", "hundred", "to", "-"
+    "and", ",", ".", "minutes", "seconds", "at", "120", "duo", "hundred", "to", "-", "Am", "F", "IV", "vi", "|", "H7",
+    "verse", "chorus", "intro", "solo", "8", "AABA", "form", "each", "then", "faster", "crescendo", "building", "only",
+    "with", "horns", "swing feel", "modulates", "quiet", "twice", "twelve-bar blues"
 )  # fmt: skip
 vocabulary = st.sampled_from([*GLUE, *(phrase for table in TABLES for phrase in table)])
 
@@ -267,11 +273,29 @@ def test_any_text_is_read_or_refused_in_one_line(sentence: str) -> None:
     assert len(controls.instruments) <= 32
     assert reading.suggested_instruments
     assert controls.key is None or controls.mode is None
+    assert set(reading.band) <= set(controls.instruments)
+    assert reading.feel in ("", "swing", "straight")
+    assert reading.mood in ("", "happy", "tense", "sad", "calm")
+    assert reading.style in ("", *TAGS)
+    if reading.form is not None:
+        fitted = reading.form.fitted(controls.bars)
+        assert fitted.bars == (controls.bars or fitted.bars)
+        assert fitted.bars is not None
+        assert fitted.bars <= 256
 
 
 @given(st.text())
 def test_any_option_is_read_or_refused(text: str) -> None:
-    for parse in (parse_instruments, parse_bars, parse_tempo, parse_key, parse_meter):
+    for parse in (
+        parse_instruments,
+        parse_bars,
+        parse_tempo,
+        parse_key,
+        parse_meter,
+        parse_form,
+        parse_chords,
+        parse_feel,
+    ):
         message = or_message(parse, text)
         assert not isinstance(message, str) or "\n" not in message
 
@@ -294,7 +318,7 @@ def test_option_lists() -> None:
         (parse_bars, "four", "1 to 256"),
         (parse_tempo, "5", "20 to 320"),
         (parse_tempo, "nan", "20 to 320"),
-        (parse_meter, "5/4", "4/4, 3/4, 2/4, 6/8"),
+        (parse_meter, "7/8", "4/4, 3/4, 2/4, 6/8"),
         (parse_key, "H", "is not a key"),
     ],
 )

@@ -96,6 +96,8 @@ class Meter:
 
 
 COMMON_METERS = (Meter(4, 4), Meter(3, 4), Meter(2, 4), Meter(6, 8))
+#: What may be asked for; networks count COMMON_METERS.
+COMPOSABLE_METERS = (*COMMON_METERS, Meter(2, 2), Meter(3, 8), Meter(9, 8), Meter(12, 8), Meter(5, 4))
 
 #: An instrument is a General MIDI program 0..127, or DRUMS for a percussion track (channel 10).
 DRUMS = 128

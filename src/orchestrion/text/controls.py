@@ -10,10 +10,12 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrion.text import lexicon
 from orchestrion.text.draft import squeeze, squeezed
+from orchestrion.text.errors import ControlsError
+from orchestrion.text.form import Dynamic, Form, FormSection, parse_form
 from orchestrion.text.reading import (
     MAX_BARS,
     MAX_INSTRUMENTS,
@@ -21,7 +23,6 @@ from orchestrion.text.reading import (
     MIN_BARS,
     MIN_TEMPO,
     Controls,
-    ControlsError,
     NotUnderstood,
     Reading,
     Understood,
@@ -30,11 +31,15 @@ from orchestrion.text.reading import (
 )
 from orchestrion.text.sentence import read_controls
 from orchestrion.text.weighing import TYPICAL_TEMPO
-from orchestrion.theory import COMMON_METERS, DRUMS, Key, Meter
+from orchestrion.theory import COMPOSABLE_METERS, DRUMS, Key, Meter
+
+if TYPE_CHECKING:
+    from orchestrion.chords import Progression
 
 __all__ = [
-    "Controls", "ControlsError", "NotUnderstood", "Reading", "Understood", "merge", "parse_bars", "parse_instruments",
-    "parse_key", "parse_meter", "parse_tempo", "read_controls",
+    "Controls", "ControlsError", "Dynamic", "Form", "FormSection", "NotUnderstood", "Reading",
+    "Understood", "merge", "parse_bars", "parse_chords", "parse_feel", "parse_form", "parse_instruments", "parse_key",
+    "parse_meter", "parse_tempo", "read_controls",
 ]  # fmt: skip
 
 
@@ -66,12 +71,33 @@ def parse_key(text: str) -> Key:
 
 
 def parse_meter(text: str) -> Meter:
-    """Read one of COMMON_METERS, such as "3/4". Raises ControlsError."""
-    for meter in COMMON_METERS:
+    """Read one of COMPOSABLE_METERS, such as "3/4". Raises ControlsError."""
+    for meter in COMPOSABLE_METERS:
         if "".join(text.split()) == meter.name:
             return meter
-    names = ", ".join(meter.name for meter in COMMON_METERS)
+    names = ", ".join(meter.name for meter in COMPOSABLE_METERS)
     raise ControlsError(f"{text.strip()!r} is not one of the meters that can be composed: {names}")
+
+
+def parse_chords(text: str, key: Key | None = None) -> Progression:
+    """Read "Am F C G", "| Am F | C |", "ii V I" or a name such as "twelve-bar blues"; numerals are chords of the key.
+    Raises ControlsError with the place of what is no chord."""
+    from orchestrion.chords import parse_progression
+
+    try:
+        return parse_progression(text, key)
+    except ValueError as error:
+        raise ControlsError(str(error)) from None
+
+
+def parse_feel(text: str) -> str:
+    """Read "swing", "shuffle" or "straight". Raises ControlsError."""
+    words = text.strip().lower()
+    if words in ("swing", "swung", "shuffle"):
+        return "swing"
+    if words != "straight":
+        raise ControlsError(f"{text.strip()!r} is not a feel; ask for swing or straight")
+    return words
 
 
 _SINGLES = squeezed(lexicon.INSTRUMENTS) | squeezed(lexicon.SHORT_NAMES)
@@ -121,13 +147,19 @@ def merge(
     key: Key | None = None,
     meter: Meter | None = None,
     instruments: tuple[int, ...] = (),
+    chords: Progression | None = None,
+    form: Form | None = None,
+    feel: str | None = None,
 ) -> Reading:
     """The reading with options laid over it: an option beats the words, and both stand in `understood`.
 
-    A length that was asked for in seconds is kept under a new tempo or meter. Raises ControlsError where it then needs
-    more than 256 bars."""
-    given: dict[str, Any] = {"bars": bars, "tempo": tempo, "key": key, "meter": meter, "instruments": instruments}
-    options = {control: value for control, value in given.items() if value not in (None, ())}
+    A length that was asked for in seconds is kept under a new tempo or meter. A form of fixed length fixes the bars;
+    where `bars` is another, the lengths in a form of the sentence are open again. Raises ControlsError where seconds
+    need more than 256 bars, or where the options `bars` and `form` do not fit."""
+    given: dict[str, Any] = {"bars": bars, "tempo": tempo, "key": key, "meter": meter, "instruments": instruments,
+                             "chords": chords, "form": form, "feel": feel}  # fmt: skip
+    options = {control: value for control, value in given.items() if value not in (None, (), "")}
+    reading = _fitted(reading, bars, form)
     if reading.seconds is not None and "bars" not in options and options.keys() & {"tempo", "meter"}:
         new_tempo = tempo or reading.controls.tempo or TYPICAL_TEMPO
         needed = bars_lasting(reading.seconds, new_tempo, meter or reading.controls.meter or Meter(4, 4))
@@ -136,12 +168,47 @@ def merge(
         options["bars"] = needed
     understood = []
     for words in reading.understood:
-        control = "key" if words.control == "mode" else words.control
+        control = _RULED_BY.get(words.control, words.control)
         beaten = control in options and words.overruled_by == "" and value_text(options[control]) != words.value
         agrees = words.control == "mode" and key is not None and key.mode == words.value
         understood.append(replace(words, overruled_by=f"--{control}") if beaten and not agrees else words)
     understood += [Understood(f"--{name}", name, value_text(value), "option") for name, value in options.items()]
     if key is not None:
         options["mode"] = None
+    own = {"progression": options.pop("chords", None), "form": options.pop("form", None),
+           "feel": options.pop("feel", None)}  # fmt: skip
+    if instruments:
+        own |= {"band": (), "solo": len(instruments) == 1}
     controls = replace(reading.controls, **options)
-    return replace(reading, controls=controls, understood=tuple(understood))
+    return replace(reading, controls=controls, understood=tuple(understood),
+                   **{name: value for name, value in own.items() if value is not None})  # fmt: skip
+
+
+def _fitted(reading: Reading, bars: int | None, form: Form | None) -> Reading:
+    """The reading with a form that can have the bars asked for. An option for the form fixes the bars where its lengths
+    are decided, and beats bars that followed from other words; an option for the bars opens the lengths of a form."""
+    if form is None:
+        if bars is not None and reading.form is not None:
+            fits = reading.form.bars in (None, bars)
+            reading = reading if fits else replace(reading, form=reading.form.opened())
+            assert reading.form is not None
+            reading.form.fitted(bars)
+        return reading
+    form.fitted(bars)
+    held = [words for words in reading.understood if words.control == "bars" and not words.overruled_by]
+    follows = any(words.strength in ("implied", "suggested") for words in held)
+    if bars is not None:
+        return reading
+    if form.bars is None and not follows:
+        form.fitted(reading.controls.bars)
+        return reading
+    understood = [replace(words, overruled_by="--form") if words in held and words.value != str(form.bars) else words
+                  for words in reading.understood]  # fmt: skip
+    if form.bars is not None:
+        understood.append(Understood("--form", "bars", str(form.bars), "option"))
+        reading = replace(reading, seconds=None)
+    return replace(reading, controls=replace(reading.controls, bars=form.bars), understood=tuple(understood))
+
+
+#: Controls of which words are beaten by the option for another.
+_RULED_BY = {"mode": "key", "band": "instruments", "edges": "form"}

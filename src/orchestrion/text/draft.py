@@ -84,6 +84,7 @@ class Players:
     programs: tuple[int, ...]
     words: str
     ensemble: bool
+    phrase: str = ""  # the name alone, without a count
 
 
 @dataclass
@@ -96,8 +97,16 @@ class Draft:
     players: list[Players] = field(default_factory=list)
     refused: list[tuple[int, NotUnderstood]] = field(default_factory=list)  # with the place of the words
 
+    denied: set[int] = field(default_factory=set)  # where words begin that "not" stands before
+
     def __post_init__(self) -> None:
         self.rest = self.text
+
+    def span(self, start: int, end: int) -> re.Match[str]:
+        """The text at a place, as a match."""
+        match = re.compile(f"(?s:.{{{end - start}}})").match(self.text, start)
+        assert match is not None
+        return match
 
     def take(self, pattern: str | re.Pattern[str], flags: int = re.I, mark: str = TAKEN) -> Iterator[re.Match[str]]:
         """Matches in what is left, from left to right; each is taken out unless the caller sends it back."""
@@ -114,10 +123,13 @@ class Draft:
 
     def claim(self, control: str, value: Any, match: re.Match[str], strength: str = "named") -> None:
         """Note a claim, or refuse it where the words before it say "not"."""
+        if match.start() in self.denied:
+            return
         denial = _NOT.search(self.text[: match.start()])
         if denial is None:
             self.claims.append(Claim(control, value, match[0].strip(), strength, match.start()))
             return
+        self.denied.add(match.start())
         self.blank(denial.start(1), denial.end(1))
         self.refuse(match, "only instruments can be ruled out; say what the music is to be instead", denial.start(1))
 

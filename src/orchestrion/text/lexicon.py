@@ -1,4 +1,5 @@
-"""The words that are read by rule, as frozen tables: instruments, ensembles, tempo words, dances, moods, genres.
+"""The words that are read by rule, as frozen tables: instruments, ensembles, tempo words, dances, moods. Styles are in
+`text.styles`.
 
 Phrases are lower case; a space in one also stands for a hyphen or for nothing ("e piano", "e-piano", "epiano"). Values
 are General MIDI programs, theory.DRUMS, quarter notes a minute, or names of meters and modes.
@@ -218,10 +219,11 @@ DANCES = MappingProxyType({
     "allemande": "4/4", "reel": "4/4", "hornpipe": "4/4", "foxtrot": "4/4", "tango": "4/4", "bossa nova": "4/4",
     "bourrée": "4/4", "bourree": "4/4", "strathspey": "4/4", "cha cha": "4/4", "polka": "2/4", "galop": "2/4",
     "samba": "2/4", "rag": "2/4", "ragtime": "2/4", "two step": "2/4", "habanera": "2/4", "czardas": "2/4",
-    "jig": "6/8", "gigue": "6/8", "irish jig": "6/8", "tarantella": "6/8", "siciliana": "6/8", "siciliano": "6/8",
+    "slip jig": "9/8", "double jig": "6/8", "jig": "6/8", "gigue": "6/8", "irish jig": "6/8",
+    "tarantella": "6/8", "siciliana": "6/8", "siciliano": "6/8",
     "barcarolle": "6/8", "barcarole": "6/8", "triple time": "3/4", "triple meter": "3/4", "triple metre": "3/4",
     "duple time": "2/4", "duple meter": "2/4", "common time": "4/4", "cut time": "2/2", "alla breve": "2/2",
-    "four on the floor": "4/4",
+    "four on the floor": "4/4", "twelve eight blues": "12/8", "compound triple time": "9/8",
 })  # fmt: skip
 
 _MINOR_MOODS = (
@@ -262,56 +264,49 @@ MOODS: MappingProxyType[str, tuple[str | None, int | None]] = MappingProxyType({
     **_BOTH_MOODS,
 })  # fmt: skip
 
-#: Genres whose names are everyday words ("a haunted house"): read beside one of the nouns.
-_EVERYDAY_GENRES: dict[str, tuple[tuple[int, ...], int | None]] = {
-    "indie": ((27, 25, 33, _D), None),
-    "soul": ((4, 61, 33, _D), None),
-    "country": ((25, 110, 33, _D), None),
-    "fusion": ((4, 26, 33, _D), None),
-    "trap": ((81, 38, _D), 140),
-    "house": ((81, 89, 38, _D), 124),
-    "trance": ((81, 90, 38, _D), 138),
-    "circus": ((82, 58, _D), None),
-    "folk": ((25, 73), None),
-    "latin": ((0, 24, 33, _D), None),
-}
-_GENRE_NOUNS = ("music", "track", "song", "beat", "tune", "groove", "piece", "ballad", "style", "band", "number")
-
-#: genre -> (instruments that suggest themselves, quarter notes a minute or None).
-GENRES: MappingProxyType[str, tuple[tuple[int, ...], int | None]] = MappingProxyType({
-    **{f"{genre} {noun}": value for genre, value in _EVERYDAY_GENRES.items() for noun in _GENRE_NOUNS},
-    "rock": ((29, 27, 34, _D), None), "hard rock": ((30, 29, 34, _D), None), "indie rock": ((27, 27, 33, _D), None),
-    "punk": ((30, 34, _D), 168), "metal": ((30, 30, 34, _D), 150),
-    "heavy metal": ((30, 30, 34, _D), 150), "rock and roll": ((0, 27, 32, _D), 160), "grunge": ((30, 33, _D), None),
-    "pop": ((0, 27, 33, _D), None), "pop song": ((0, 27, 33, _D), None), "k pop": ((0, 81, 38, _D), None),
-    "j pop": ((0, 81, 33, _D), None), "synth pop": ((81, 90, 38, _D), None), "synthpop": ((81, 90, 38, _D), None),
-    "synthwave": ((81, 89, 38, _D), 100), "electropop": ((81, 90, 38, _D), None), "disco": ((27, 48, 33, _D), 118),
-    "jazz": ((0, 32, _D), None), "swing": ((66, 0, 32, _D), None), "bebop": ((65, 0, 32, _D), 200),
-    "bossa": ((24, 0, 32, _D), None), "bossa nova": ((24, 0, 32, _D), None),
-    "blues": ((0, 29, 33, _D), None), "funk": ((27, 7, 36, _D), 104),
-    "funky": ((27, 7, 36, _D), 104), "r&b": ((4, 27, 33, _D), None), "rnb": ((4, 27, 33, _D), None),
-    "gospel": ((0, 16, 52, 33, _D), None), "bluegrass": ((105, 110, 25, 32), 132),
-    "celtic": ((110, 78, 46), None), "irish": ((110, 78, 25), None),
-    "reggae": ((28, 16, 33, _D), 76), "ska": ((28, 57, 33, _D), 150),
-    "salsa": ((0, 56, 57, 33, _D), 180), "samba": ((24, 73, 33, _D), None), "tango": ((23, 0, 40, 43), None),
-    "flamenco": ((24,), None), "mariachi": ((56, 40, 24, 32), None), "ragtime": ((0,), None),
-    "hip hop": ((4, 33, _D), 90), "lo fi": ((4, 33, _D), 80), "lofi": ((4, 33, _D), 80),
-    "techno": ((81, 38, _D), 130),
-    "edm": ((81, 90, 38, _D), 128), "electronic": ((81, 89, 38, _D), None), "electro": ((81, 38, _D), None),
-    "drum and bass": ((81, 38, _D), 174), "drum & bass": ((81, 38, _D), 174), "drum n bass": ((81, 38, _D), 174),
-    "dubstep": ((81, 38, _D), 140), "synth music": ((81, 89, 38), None),
-    "chiptune": ((80, 81, 38, _D), None), "8 bit": ((80, 81, 38, _D), None), "video game": ((80, 81, 38, _D), None),
-    "ambient": ((89, 4), None), "new age music": ((89, 46, 0), None), "classical": ((0,), None),
-    "baroque": ((6, 40, 42), None), "impressionist": ((0,), None),
-    "choral": ((52, 52, 52, 52), None), "chorale": ((52, 52, 52, 52), None), "fugue": ((6,), None),
-    "sonata": ((0,), None), "nocturne": ((0,), None), "étude": ((0,), None), "etude": ((0,), None),
-    "prelude": ((0,), None), "cinematic": ((48, 60, 47, 0), None), "orchestral": ((73, 60, 56, 47, 48, 43), None),
-    "symphonic": ((73, 60, 56, 47, 48, 43), None), "symphony": ((73, 68, 60, 56, 47, 48, 43), None),
-    "film music": ((48, 60, 0), None), "film score": ((48, 60, 0), None), "soundtrack": ((48, 60, 0), None),
-    "hymn": ((19,), None), "carol": ((52,), None), "gregorian": ((52,), None), "medieval": ((74, 15), None),
-    "renaissance": ((74, 24), None), "military march": ((56, 57, 58, _D), None),
-    "klezmer": ((71, 40, 21), None), "polka": ((21, 58, _D), None), "lullaby": ((10,), None),
-    "fanfare": ((56, 57, 60), None),
+#: mood -> one of happy, tense, sad, calm: the quarters of pleasant or not and stirred or not. Words that name a mood.
+MOOD_WORDS = MappingProxyType({
+    word.strip(): mood
+    for mood, words in {
+        "happy": "happy, happiness, cheerful, cheery, joyful, joyous, joy, merry, sunny, playful, optimistic, hopeful, "
+        "triumphant, triumph, victorious, victory, celebratory, festive, jolly, carefree, uplifting, heroic, glad, "
+        "whimsical, jubilant, delighted, radiant, positive, fun, funny, proud, light hearted, lighthearted, bright, "
+        "exciting, excited, energetic, bouncy, bubbly, lively, upbeat, up beat, euphoric, ecstatic, exuberant, elated, "
+        "celebration, feel good, feelgood, exhilarating, cute, silly, goofy, perky, peppy, spirited, thrilling, "
+        "groovy, majestic, glorious, adventurous, vibrant, zesty, sparkling, rousing, inspiring, summery",
+        "tense": "tense, tension, dark, angry, anger, ominous, sinister, scary, spooky, eerie, creepy, menacing, "
+        "suspenseful, suspense, horror, evil, gothic, aggressive, furious, fury, rage, raging, frantic, frenetic, "
+        "agitated, fierce, threatening, threat, dramatic, intense, nervous, anxious, anxiety, urgent, dread, dreadful, "
+        "fear, fearful, frightening, terrifying, terror, violent, brutal, hostile, chaotic, chaos, disturbing, "
+        "unsettling, uneasy, restless, haunted, demonic, dystopian, war, panic, paranoid, villainous, villain, "
+        "relentless, foreboding, stormy, warlike, danger, dangerous, savage, hectic, defiant",
+        "sad": "sad, sadness, melancholic, melancholy, wistful, tragic, tragedy, mournful, mourning, gloomy, "
+        "sorrowful, sorrow, grief, grieving, lament, lamenting, somber, sombre, bleak, lonely, loneliness, lonesome, "
+        "depressing, depressed, despair, despairing, desperate, heartbroken, heartbreak, heartbreaking, funereal, "
+        "moody, anguished, painful, bitter, weeping, crying, tearful, tears, doleful, dolorous, plaintive, forlorn, "
+        "bittersweet, blue mood, regretful, regret, longing, yearning, downcast, unhappy, miserable, nostalgic, "
+        "brooding, elegiac, haunting, rainy, emotional, farewell, goodbye, loss, woeful, aching",
+        "calm": "calm, calming, peaceful, peace, dreamy, dreamlike, serene, serenity, tranquil, tranquility, soothing, "
+        "gentle, gently, relaxing, relaxed, meditative, contemplative, reflective, sleepy, tender, intimate, chill, "
+        "chilled, mellow, laid back, quiet, floating, ethereal, pensive, romantic, soft, softly, warm, cozy, "
+        "cosy, restful, hushed, delicate, easygoing, easy going, leisurely, unhurried, placid, pastoral, lazy, "
+        "sweet, lovely, graceful, airy, spacious, zen, hypnotic, solemn, stately",
+    }.items()
+    for word in words.split(",")
+})  # fmt: skip
+#: Things that have a mood, which gives way to a word for one: a sad lullaby is sad.
+MOOD_THINGS = MappingProxyType({
+    word.strip(): mood
+    for mood, words in {
+        "happy": "party, dance, dancing, danceable, birthday, wedding, parade, fanfare, polka, jig, reel, carnival, "
+        "circus, samba, children's song, nursery rhyme, christmas, superhero",
+        "tense": "battle, boss battle, boss fight, fight, chase, thriller, action, trailer, doom, monster, nightmare, "
+        "metal, death metal, storm, war scene, combat, duel, zombie, heist, attack",
+        "sad": "funeral, dirge, elegy, requiem, funeral march, breakup, break up, grave, widow",
+        "calm": "lullaby, meditation, sleep, ambient, nocturne, berceuse, spa, ballad, hymn, dream, dreams, sunset, "
+        "bedtime, yoga, relaxation, pastorale",
+    }.items()
+    for word in words.split(",")
 })  # fmt: skip
 
 NUMBERS = MappingProxyType({
@@ -342,5 +337,6 @@ STOP_WORDS = _words("""
     us some any please make write compose create give want play music piece song tune track part parts melody
     something like would should could can have has very really so too not no without then than into over under about
     time meter metre key tempo bar bars measure measures solo style styled using use featuring plus also just bit kind
+    only alone lone unaccompanied
     sort one two long short was were are if do does let who which what instruments instrument section
 """)

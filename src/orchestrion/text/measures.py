@@ -6,7 +6,7 @@ import re
 
 from orchestrion.text.draft import NUMBER, Draft, number
 from orchestrion.text.reading import MAX_BARS, MAX_TEMPO, MIN_BARS, MIN_TEMPO
-from orchestrion.theory import COMMON_METERS, Meter
+from orchestrion.theory import COMPOSABLE_METERS, Meter
 
 _RANGE = (
     rf"(?<![\w.])(?:[0-9]+ ?[-–—] ?[0-9]+|(?:{NUMBER}) (?:to|or) (?:{NUMBER})"
@@ -26,10 +26,13 @@ _TEMPO = (
     rf"(?P<before>{NUMBER})(?! ?[/%:\w])",
 )
 _BEATS, _UNIT = "two|three|four|five|six|seven|nine|twelve", "two|four|eight|sixteen"
+_NO_RANGE = r"(?![\w-]| (?:bars?|measures?|minutes?|seconds?)(?!\w))"
 _METERS = (
     r"(?:(?<!\w)in )?(?<![\w/.])(?P<beats>[0-9]{1,9}) ?/ ?(?P<unit>[0-9]{1,9})(?![\w/])(?:[ -](?:time|meter|metre))?",
     rf"(?<!\w)in (?P<beats>{_BEATS})[ -](?P<unit>{_UNIT})(?: time)?(?![\w-])",
     rf"(?<!\w)(?P<beats>{_BEATS})[ -](?P<unit>{_UNIT})[ -](?:time|meter|metre)(?!\w)",
+    rf"(?<![\w-])(?P<beats>three|six|nine|twelve)-(?P<unit>eight){_NO_RANGE}",
+    rf"(?<![\w-])(?P<beats>five)-(?P<unit>four){_NO_RANGE}",
 )
 
 
@@ -74,17 +77,19 @@ def read_tempo_numbers(draft: Draft) -> None:
 
 
 def read_meters(draft: Draft) -> None:
-    """ "in 3/4", "6/8 time", "in six eight", "three-four time", "in three."."""
+    """ "in 3/4", "6/8 time", "in six eight", "three-four time", "nine-eight", "in three.", "in five."."""
     for pattern in _METERS:
         for match in draft.take(pattern):
             claim_meter(draft, int(number(match["beats"])), int(number(match["unit"])), match)
     for match in draft.take(r"(?<!\w)in (?:three|3)(?=$|[,.;!?])"):
         claim_meter(draft, 3, 4, match)
+    for match in draft.take(r"(?<!\w)in (?:five|5)(?=$|[,.;!?])"):
+        claim_meter(draft, 5, 4, match)
 
 
 def claim_meter(draft: Draft, beats: int, unit: int, match: re.Match[str], strength: str = "named") -> None:
-    if (beats, unit) not in {(meter.numerator, meter.denominator) for meter in COMMON_METERS}:
-        names = ", ".join(meter.name for meter in COMMON_METERS)
+    if (beats, unit) not in {(meter.numerator, meter.denominator) for meter in COMPOSABLE_METERS}:
+        names = ", ".join(meter.name for meter in COMPOSABLE_METERS)
         draft.refuse(match, f"{beats}/{unit} is not one of the meters that can be composed: {names}")
     else:
         draft.claim("meter", Meter(beats, unit), match, strength)

@@ -8,13 +8,15 @@ import re
 from orchestrion.text import lexicon
 from orchestrion.text.draft import PLAYED, SMALL, Claim, Draft, Players, number, phrases, squeeze, squeezed
 from orchestrion.text.reading import MAX_INSTRUMENTS, NotUnderstood
-from orchestrion.theory import DRUMS
+from orchestrion.text.styles import ENSEMBLE_STYLES, STYLES
+from orchestrion.theory import DRUMS, Meter
 
 _INSTRUMENTS = squeezed(lexicon.INSTRUMENTS)
 _ENSEMBLES = squeezed(lexicon.ENSEMBLES)
 _KINDS = squeezed(lexicon.KINDS)
 _ABSENT = squeezed(lexicon.ABSENT)
-_GENRES = squeezed(lexicon.GENRES)
+_STYLES = squeezed(STYLES)
+_DANCES = squeezed(lexicon.DANCES)
 _COUNT = rf"(?:(?P<count>[0-9]{{1,3}}|(?:an? )?{SMALL}|pair|a pair)(?: of)? (?:[a-z]+ )??)?"
 _SIZE = rf"(?:[ -](?P<size>{'|'.join(lexicon.GROUP_SIZES)}))?"
 _NAMES = [p for p in (*lexicon.INSTRUMENTS, *lexicon.ENSEMBLES) if p not in lexicon.EVERYDAY]
@@ -38,8 +40,8 @@ _ANNOUNCED = (
     r"(?<!\w)(?:(?:for|with|on|featuring)(?: solo| an?| the| some)*|solo) "
     r"(?P<name>(?P<first>[a-z]{4,30})(?: (?!(?:and|or|in|with|for|at)\b)[a-z]{1,30})?)(?![a-z])"
 )
-#: Genres with an instrument's name inside ("drum and bass", "synth-pop"): read before the instruments are.
-_GENRES_FIRST = list(filter(re.compile(phrases(_NAMES)).search, lexicon.GENRES))
+#: Styles with an instrument's name inside ("drum and bass", "synth-pop"): read before the instruments are.
+_STYLES_FIRST = list(filter(re.compile(phrases(_NAMES)).search, STYLES))
 
 
 def read_instruments(draft: Draft) -> None:
@@ -47,13 +49,13 @@ def read_instruments(draft: Draft) -> None:
     for match in draft.take(phrases(lexicon.ABSENT, "s?"), mark=PLAYED):
         nearest = _ABSENT.get(squeeze(match[0])) or _ABSENT.get(squeeze(match[0])[:-1], "another")
         draft.refuse(match, f"General MIDI has no such instrument; the nearest: {nearest}")
-    for match in draft.take(phrases(_GENRES_FIRST)):
-        claim_genre(draft, match)
+    for match in draft.take(phrases(_STYLES_FIRST)):
+        claim_style(draft, match)
     for match in draft.take(_TEXTURE):  # the texture of a fugue, not singers
         draft.blank(match.start(), match.end())
     for match in draft.take(_PATCH, mark=PLAYED):
         programs = (_INSTRUMENTS[squeeze(match["phrase"])],)
-        draft.players.append(Players(match.start(), match.end(), programs, match[0], False))
+        draft.players.append(Players(match.start(), match.end(), programs, match[0], False, match["phrase"]))
     for match in draft.take(_PLAYERS, mark=PLAYED):
         _note_players(draft, match)
     for match in list(_WITHOUT.finditer(draft.rest)):
@@ -90,18 +92,36 @@ def _note_players(draft: Draft, match: re.Match[str]) -> None:
         times = lexicon.GROUP_SIZES[match["size"].lower()]
     words = draft.text[start : match.end()]
     if 1 <= times * len(programs) <= MAX_INSTRUMENTS:
-        draft.players.append(Players(start, match.end(), programs * times, words, ensemble))
+        draft.players.append(Players(start, match.end(), programs * times, words, ensemble, match["phrase"]))
+        if ensemble:
+            _claim_ensemble_style(draft, match)
     else:
         draft.refused.append((start, NotUnderstood(words, f"a piece has 1 to {MAX_INSTRUMENTS} instruments")))
 
 
-def claim_genre(draft: Draft, match: re.Match[str]) -> None:
-    """A genre suggests its band, and some a tempo."""
-    band, tempo = _GENRES.get(squeeze(match[0]), ((), None))
-    if band:
-        draft.claim("band", band, match, "suggested")
-    if tempo is not None:
-        draft.claim("tempo", float(tempo), match, "suggested")
+def claim_style(draft: Draft, match: re.Match[str]) -> None:
+    """A style suggests its band, its tempo, its feel, and where it is typical its meter."""
+    style = _STYLES.get(squeeze(match[0]))
+    if style is None:
+        return
+    draft.claim("band", style.band, match, "suggested")
+    draft.claim("tempo", float(style.tempo), match, "suggested")
+    if style.tag:
+        draft.claim("style", style.tag, match, "implied")  # stronger than what an ensemble says
+    if style.feel:
+        draft.claim("feel", style.feel, match, "suggested")
+    if style.meter and squeeze(match[0]) not in _DANCES:
+        draft.claim("meter", Meter.parse(style.meter), match, "suggested")
+
+
+def _claim_ensemble_style(draft: Draft, match: re.Match[str]) -> None:
+    """A "jazz trio" plays jazz."""
+    name = " ".join(re.split(r"[ -]+", match["phrase"].lower()))
+    tag, feel = next((style for words, style in ENSEMBLE_STYLES.items() if name.startswith(words)), ("", ""))
+    if tag:
+        draft.claim("style", tag, match, "suggested")
+    if feel:
+        draft.claim("feel", feel, match, "suggested")
 
 
 def read_strangers(draft: Draft) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrion.errors import UserError
+from orchestrion.text.errors import ControlsError as ControlsError
+from orchestrion.text.form import MAX_BARS as MAX_BARS
+from orchestrion.text.form import Dynamic, Form
 from orchestrion.theory import Key, Meter, instrument_name
 
-MIN_BARS, MAX_BARS = 1, 256
+if TYPE_CHECKING:  # needs numpy, which the command line's help does without
+    from orchestrion.chords import Progression
+
+MIN_BARS = 1
 MIN_TEMPO, MAX_TEMPO = 20, 320  # quarter notes a minute
 MAX_INSTRUMENTS = 32
 MAX_CHARACTERS = 2000  # of a sentence
-
-
-class ControlsError(UserError):
-    """A sentence that contradicts itself, or an option that cannot be met; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Controls:
 class Understood:
     """Words and what they were taken to mean.
 
-    control: a field of Controls, or "without" for an instrument that is not wanted.
+    control: a field of Controls; "chords", "form", "feel", "dynamics", "style", "mood" or "ending" for those of
+        Reading; "band" for the players that come with a style; "without" for an instrument that is not wanted.
     strength: "named" (said outright), "implied" (a waltz is in 3/4), "suggested" (sad music is in minor; used only
         where nothing stronger speaks) or "option" (given beside the sentence).
     overruled_by: the words that won instead; "" where these words hold.
@@ -66,6 +68,13 @@ class Reading:
     suggested_instruments: what to play where `controls.instruments` is empty; never empty, holds nothing unwanted.
     seconds: a length that was asked for in time; `controls.bars` follows from it.
     left_to_embedding: content words that no rule reads.
+    band: those of `controls.instruments` who were not named but belong to the band of the style that was.
+    solo: one player alone was asked for.
+    progression: the chords asked for; `Progression.in_key` gives them in a key, by half bars.
+    form: the sections asked for, with the lengths that were said; `Form.fitted` decides the others.
+    feel: "swing", "straight" or "".  dynamics: how loudness moves, see `form.loudness_offsets`.
+    style: one of styles.TAGS or "".  mood: "happy", "tense", "sad", "calm" or "".
+    ending: an ending, an outro or a coda was asked for.
     """
 
     sentence: str
@@ -75,6 +84,15 @@ class Reading:
     suggested_instruments: tuple[int, ...] = (0,)
     seconds: float | None = None
     left_to_embedding: tuple[str, ...] = ()
+    band: tuple[int, ...] = ()
+    solo: bool = False
+    progression: Progression | None = None
+    form: Form | None = None
+    feel: str = ""
+    dynamics: tuple[Dynamic, ...] = ()
+    style: str = ""
+    mood: str = ""
+    ending: bool = False
 
 
 def value_text(value: Any) -> str:
@@ -84,6 +102,8 @@ def value_text(value: Any) -> str:
             return value.name
         case tuple():
             return ", ".join(map(instrument_name, value))
+        case bool():
+            return "yes" if value else "no"
         case float():
             return f"{value:g}"
     return str(value)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrion.text.draft import STRENGTHS, WORDS, Claim, Draft
+from orchestrion.text.errors import ControlsError
+from orchestrion.text.form import MAX_SECTIONS, Dynamic, Form
 from orchestrion.text.lexicon import STOP_WORDS
+from orchestrion.text.lineup import LineUp, line_up
 from orchestrion.text.reading import (
     MAX_BARS,
     MAX_INSTRUMENTS,
     Controls,
-    ControlsError,
     NotUnderstood,
     Reading,
     Understood,
     bars_lasting,
     value_text,
 )
+from orchestrion.text.shape import with_edges
 from orchestrion.theory import DRUMS, Meter
 
 TYPICAL_TEMPO = 112.0  # where a length in seconds is asked for and nothing names a tempo
 _LONE_PLAYERS = (0, 24, 46, 40, 73)  # who plays where nobody is named: the first who is wanted
-_NAMES = {"bars": "number of bars", "seconds": "length"}
+_NAMES = {"bars": "number of bars", "seconds": "length", "chords": "chord progression", "form": "form"}
 _AGREE = 1.35  # two tempo words whose tempi differ by less than this ratio do not contradict each other
 
 
@@ -47,26 +50,91 @@ def weigh(draft: Draft, sentence: str) -> Reading:
     """The reading that follows from all claims. Raises ControlsError where two outright statements differ."""
     record = _Record(refused=list(draft.refused))
     won: dict[str, Claim] = {}
-    for control in ("bars", "tempo", "key", "mode", "meter", "seconds"):
+    for control in ("style", "mood"):
+        _prefer(control, draft, won, record)
+    for control in ("bars", "tempo", "key", "mode", "meter", "seconds", "chords", "form", "edges", "feel", "ending"):
         _contest(control, draft, won, record)
-    chosen = {control: claim.value for control, claim in won.items()}
+    form = _form(won, record)
+    chosen: dict[str, Any] = {
+        control: won[control].value for control in ("bars", "tempo", "key", "mode", "meter") if control in won
+    }
     if "key" in chosen:
         chosen.pop("mode", None)
-    seconds = chosen.pop("seconds", None)
+    seconds = won["seconds"].value if "seconds" in won else None
     if seconds is not None:
         length = _length(won, record)
         seconds = seconds if length else None
         chosen |= length
-    instruments, suggested = _players(draft, record)
+    players, suggested = _players(draft, record, won["style"].value if "style" in won else "")
+    dynamics = _dynamics(draft, record)
+    worth = {control: claim.value for control, claim in won.items()}
     return Reading(
         sentence,
-        Controls(**chosen, instruments=instruments),
+        Controls(**chosen, instruments=players.instruments),
         tuple(entry for _, entry in sorted(record.understood, key=lambda item: item[0])),
         tuple(entry for _, entry in sorted(record.refused, key=lambda item: item[0])),
         suggested,
         seconds,
         tuple(w for w in WORDS.findall(draft.rest) if w.lower() not in STOP_WORDS and len(w) > 1),
+        players.band,
+        players.solo,
+        worth.get("chords"),
+        form,
+        worth.get("feel", ""),
+        dynamics,
+        worth.get("style", ""),
+        worth.get("mood", ""),
+        "ending" in won,
     )
+
+
+def _form(won: dict[str, Claim], record: _Record) -> Form | None:
+    """The form with its intro and outro, and its length as that of the piece. Raises ControlsError where a number of
+    bars that is named cannot be its length; one that is only suggested gives way."""
+    edges, claim = won.get("edges"), won.get("form")
+    if edges is None and claim is None:
+        return None
+    form = claim.value if claim else None
+    form = with_edges(form, edges.value) if edges else form
+    said = claim or edges
+    assert form is not None
+    assert said is not None
+    if edges is not None:
+        record.note(edges, "form", form)
+    least = sum(section.bars or 1 for section in form.sections)
+    if least > MAX_BARS or len(form.sections) > MAX_SECTIONS:
+        record.refuse(said, f"at most {MAX_BARS} bars and {MAX_SECTIONS} sections can be composed")
+        return None
+    if "bars" in won and won["bars"].strength == "suggested":
+        del won["bars"]
+    if "bars" in won:
+        form.fitted(won["bars"].value)
+    elif form.bars is not None:
+        won["bars"] = Claim("bars", form.bars, said.words, "implied", said.start)
+        record.note(won["bars"], "bars", form.bars)
+    return form
+
+
+def _dynamics(draft: Draft, record: _Record) -> tuple[Dynamic, ...]:
+    """All that is said of loudness, in order; of two that differ about one place the first holds."""
+    found: dict[str, list[Dynamic]] = {}
+    for claim in sorted((c for c in draft.claims if c.control == "dynamics"), key=lambda c: c.start):
+        others = found.setdefault(claim.value.where, [])
+        if claim.value.where and others and claim.value not in others:
+            record.note(claim, "dynamics", claim.value, str(others[0]))
+        else:
+            record.note(claim, "dynamics", claim.value)
+            others.append(claim.value)
+    return tuple(dict.fromkeys(dynamic for row in found.values() for dynamic in row))
+
+
+def _prefer(control: str, draft: Draft, won: dict[str, Claim], record: _Record) -> None:
+    """The strongest and first claim holds; none contradicts another."""
+    claims = [claim for claim in draft.claims if claim.control == control]
+    for claim in sorted(claims, key=lambda c: (-STRENGTHS.index(c.strength), c.start)):
+        rival = won.setdefault(control, claim)
+        said = replace(claim, strength="suggested")
+        record.note(said, control, claim.value, "" if claim.value == rival.value else rival.words)
 
 
 def _contest(control: str, draft: Draft, won: dict[str, Claim], record: _Record) -> None:
@@ -76,8 +144,10 @@ def _contest(control: str, draft: Draft, won: dict[str, Claim], record: _Record)
         rival = won["key"] if control == "mode" and "key" in won else won.setdefault(control, claim)
         value = rival.value.mode if rival.control == "key" and control == "mode" else rival.value
         if claim.value == value:
-            if control != "seconds":
+            if control not in ("seconds", "edges"):
                 record.note(claim, control, claim.value)
+        elif claim.strength == rival.strength == "named" and control in ("chords", "form"):
+            record.refuse(claim, f"{rival.words!r} holds; a piece has one {_NAMES[control]}")
         elif claim.strength == rival.strength == "named":
             raise ControlsError(
                 f"the sentence says both {rival.words!r} and {claim.words!r}; name one {_NAMES.get(control, control)}"
@@ -91,6 +161,8 @@ def _contest(control: str, draft: Draft, won: dict[str, Claim], record: _Record)
 def _length(won: dict[str, Claim], record: _Record) -> dict[str, Any]:
     """The controls that give the length in seconds that was asked for; none where bars are named or it is too long."""
     claim = won["seconds"]
+    if "bars" in won and won["bars"].strength == "suggested":
+        del won["bars"]
     if "bars" in won:
         record.refuse(claim, f"{won['bars'].words!r} fixes the length")
         return {}
@@ -110,28 +182,28 @@ def _length(won: dict[str, Claim], record: _Record) -> dict[str, Any]:
     return fixed
 
 
-def _players(draft: Draft, record: _Record) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The instruments named, and those that suggest themselves; none of either that is not wanted."""
+def _players(draft: Draft, record: _Record, style: str) -> tuple[LineUp, tuple[int, ...]]:
+    """Who plays, and who suggests themselves where nobody is named; none of either that is not wanted."""
     without = [claim for claim in draft.claims if claim.control == "without"]
     unwanted = {program for claim in without for program in claim.value}
     for claim in without:
         record.note(claim, "without", claim.value)
-    instruments: list[int] = []
     for player in sorted(draft.players, key=lambda p: p.start):
         kept = tuple(program for program in player.programs if program not in unwanted)
         if not kept or (kept != player.programs and not player.ensemble):
             denial = next(claim for claim in without if set(claim.value) & set(player.programs))
             raise ControlsError(f"the sentence says both {player.words!r} and {denial.words!r}; leave one out")
-        for program in dict.fromkeys(kept):  # naming an instrument again adds no second one
-            instruments += [program] * (kept.count(program) - instruments.count(program))
-        record.note(Claim("instruments", kept, player.words, "named", player.start), "instruments", kept)
-    if len(instruments) > MAX_INSTRUMENTS:
-        raise ControlsError(f"the sentence names {len(instruments)} instruments; at most {MAX_INSTRUMENTS} play")
-    suggested: tuple[int, ...] = ()
-    for claim in sorted((c for c in draft.claims if c.control == "band"), key=lambda c: c.start):
-        kept = tuple(program for program in claim.value if program not in unwanted)
-        overruled = "the instruments named" if instruments else "an earlier style" if suggested else ""
-        record.note(claim, "instruments", kept, overruled)
-        suggested = suggested or kept
+    players = line_up(draft, unwanted, style)
+    for player, programs in players.named:
+        record.note(Claim("instruments", programs, player.words, "named", player.start), "instruments", programs)
+    if len(players.instruments) > MAX_INSTRUMENTS:
+        count = len(players.instruments)
+        raise ControlsError(f"the sentence names {count} instruments; at most {MAX_INSTRUMENTS} play")
+    bands = sorted((claim for claim in draft.claims if claim.control == "band"), key=lambda claim: claim.start)
+    for place, claim in enumerate(bands):
+        members = players.band if players.band and place == 0 else claim.value
+        kept = tuple(program for program in members if program not in unwanted)
+        named = "the instruments named" if players.instruments and not players.band else ""
+        record.note(claim, "band", kept, named or ("an earlier style" if place else ""))
     lone = next((program for program in (*_LONE_PLAYERS, *range(DRUMS + 1)) if program not in unwanted), 0)
-    return tuple(instruments), suggested or (lone,)
+    return players, players.suggested or (lone,)
