@@ -12,6 +12,7 @@ import argparse
 import shlex
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def draw_windows(corpus: Corpus, split: str, dataset: str, count: int, seed: int
     while pieces and len(found) < count:
         window = cut(pieces[rng.integers(len(pieces))], rng, 768)
         if window is not None:
-            found.append(Window(window.piece, window.cells, np.ones_like(window.hole), window.first_bar))
+            found.append(replace(window, hole=np.ones_like(window.hole)))
     return sorted(found, key=lambda window: window.size)
 
 
@@ -87,8 +88,8 @@ def measure(composer: Composer, corpus: Corpus, windows: list[Window], seed: int
     sums: dict[str, float] = defaultdict(float)
     notes = 0.0
     for first in range(0, len(windows), 16):
-        batch = dict(window_batch(windows[first : first + 16], corpus, np.random.default_rng((seed, first)),
-                                  composer.config.sentence_width, 0.0))  # fmt: skip
+        chosen, rng = windows[first : first + 16], np.random.default_rng((seed, first))
+        batch = dict(window_batch(chosen, corpus, rng, composer.config, learning=False))
         sentences = batch["sentence"]
         for reading in READINGS:
             if reading == "other":

@@ -96,7 +96,7 @@ def test_fields_of_a_step_are_those_of_the_network(composer: Composer) -> None:
 
 def test_a_piece_is_the_same_alone_and_beside_others(composer: Composer) -> None:
     """Pieces that are done leave the batch; the context is read anew on the way, at each piece's own time."""
-    request = Request(bars=24, instruments=(0, 33, DRUMS), temperature=0.9)
+    request = Request(bars=64, instruments=(0, 33, DRUMS), temperature=0.9)
     nothing = Cells(np.zeros((0, 6), np.int16), request.instruments, (request.meter,) * request.bars, request.tempo)
 
     def written(count: int) -> list[list[list[int]]]:

@@ -13,9 +13,10 @@ import orchestrion
 
 ROOT = Path(orchestrion.__file__).parent
 FLOORS = [
-    {"theory", "errors", "writing", "workers"},
+    {"theory", "chords", "errors", "writing", "workers"},
     {"score"},
     {"representations", "metrics", "render", "text"},
+    {"planning"},
     {"corpus", "nn", "sampling"},
     {"system"},
     {"autoregression", "adversarial"},

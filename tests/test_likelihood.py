@@ -71,8 +71,10 @@ def test_spans_by_hand() -> None:
 def test_a_piece_in_one_window_costs_what_measure_says_of_that_window(corpus: Corpus) -> None:
     made = composer()
     piece = next(piece for piece in corpus.pieces() if piece.notes + 3 * piece.bars <= CONTEXT)
-    window = Window(piece, piece.cells(), np.ones((piece.bars, len(piece.instruments)), bool), 0)
-    batch = window_batch([window], corpus, np.random.default_rng(0), made.config.sentence_width, sentence_dropout=1.0)
+    tracks = len(piece.instruments)
+    window = Window(piece, piece.cells(), np.ones((piece.bars, tracks), bool), np.arange(piece.bars), np.arange(tracks))
+    unread = replace(made.config, sentence_dropout=1.0, no_plan=1.0, plan_dropout=1.0)
+    batch = window_batch([window], corpus, np.random.default_rng(0), unread, learning=True)
     with torch.no_grad():
         measured = made.measure(batch)
     found = made.piece_nats(piece.score())

@@ -92,14 +92,14 @@ def test_a_context_shows_given_and_written_cells_alone() -> None:
             if writer.positions()[END]:
                 writer.close()
                 break
-    first, rows = writer.context(10_000)
+    first, rows, _ = writer.context(10_000)
     shown = writer.cells()
     written = np.zeros_like(hole)
     written[2] = True
     expected, _ = rows_and_targets(shown, ~hole, written, 0)
     assert first == 0
     np.testing.assert_array_equal(rows, expected)
-    _, few = writer.context(40)
+    _, few, _ = writer.context(40)
     assert 0 < len(few) <= 40
 
 

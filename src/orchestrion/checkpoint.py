@@ -106,6 +106,25 @@ def load(folder: Path | str, optimizers: bool = False) -> tuple[System, dict[str
     return system, owned, notes
 
 
+def begin_with(system: System, name: str, folder: Path) -> None:
+    """Take over the weights of a checkpoint of the same system; those that it lacks stay as they are.
+
+    Raises CheckpointError where it is of another system or nothing fits."""
+    try:
+        notes = json.loads((folder / "config.json").read_text())
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} is not a checkpoint: {_missing(folder, False)}") from error
+    if notes.get("system") != name:
+        raise CheckpointError(f"{folder} is of the system {notes.get('system')}; a run of {name} cannot begin with it")
+    own = system.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    if len(fitting) < len(weights):
+        other = sorted(weights.keys() - fitting.keys())[0]
+        raise CheckpointError(f"{folder} has other sizes ({other}); begin with one of the same width and layers")
+    system.load_state_dict({**own, **fitting})
+
+
 def _missing(folder: Path, optimizers: bool) -> str:
     names = ["config.json", "model.safetensors", *(["state.safetensors", "state.json"] if optimizers else [])]
     missing = [name for name in names if not (folder / name).is_file()]

@@ -42,14 +42,19 @@ def load(model: str | Path | None = None) -> Model:
     that the environment variable ORCHESTRION_MODEL names, else the bundled composer.
 
     Raises CheckpointError."""
-    folder = Path(model or os.environ.get(MODEL_VARIABLE) or BUNDLED)
-    if not folder.exists() and (WEIGHTS / folder).is_dir():
-        folder = WEIGHTS / folder
-    best = folder / "checkpoints" / "best"
-    folder = best if best.exists() else folder
+    folder = folder_of(model or os.environ.get(MODEL_VARIABLE) or BUNDLED)
     system, _, notes = checkpoint.load(folder)
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     return Model(system.eval(), notes["system"], notes, digest)
+
+
+def folder_of(model: str | Path) -> Path:
+    """The checkpoint that is meant: the best of a run, a checkpoint itself, or bundled weights by their name."""
+    folder = Path(model)
+    if not folder.exists() and (WEIGHTS / folder).is_dir():
+        folder = WEIGHTS / folder
+    best = folder / "checkpoints" / "best"
+    return best if best.exists() else folder
 
 
 def bundled(system: str) -> Path:

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from orchestrion.corpus.store import Corpus
 from orchestrion.errors import UserError
+from orchestrion.planning.arrays import CellPlan
 from orchestrion.representations.cells import Cells
 from orchestrion.text.leaning import Leaning
 from orchestrion.theory import Key, Meter
@@ -53,6 +54,7 @@ class Request:
     given, hole: cells that are there already, and (bars, tracks) bool, True where to compose; None for nothing given.
         Their meters and instruments then replace those above.
     temperature, top_p: sampling; 1 and 1 draw from the model as it is.
+    plan: what is planned of each cell, for a system that reads plans; None for nothing.
     tries: how often a system with a discriminator composes again what that does not call real; 0 for never, None for as
         often as the system does by itself.
     progress: called with (bars done, bars in all) of the slowest piece; with seconds in place of bars, of those.
@@ -77,6 +79,7 @@ class Request:
     seconds: float | None = None
     primer: Score | None = None
     tries: int | None = None
+    plan: CellPlan | None = None
 
     @property
     def length_seconds(self) -> float:

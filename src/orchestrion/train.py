@@ -57,10 +57,12 @@ def train(
     out: Path,
     *,
     seed: int = 0,
+    start: Path | None = None,
     told: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train the system `name` by its recipe into the run folder `out`, or go on with the run that is there.
 
+    start: a checkpoint of the same system whose weights a new run begins with; what it lacks begins as new.
     told: called after each step, in the first process; what it raises stops the run, which can be gone on with.
     Raises TrainingError where `out` holds another run, the corpus is too small to learn from, or a loss is not finite.
     """
@@ -82,6 +84,8 @@ def train(
     if last is None:
         torch.manual_seed(seed)
         system, step, best = system_class(name)(recipe.config), 0, float("inf")
+        if start is not None:
+            checkpoint.begin_with(system, name, start)
         optimizers = system.to(processes.device).optimizers()
     else:
         system, optimizers, notes = checkpoint.load(last, optimizers=True)

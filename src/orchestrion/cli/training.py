@@ -28,6 +28,10 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; one that is there goes on.")],
     seed: Annotated[int, typer.Option(min=0)] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own.")] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Begin with the weights of a run, a checkpoint or bundled weights."),
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a field of the recipe; repeatable.")
     ] = None,
@@ -45,6 +49,11 @@ def train(
     wanted = changed(recipe_of(system, recipe_name), [*(changes or []), *([f"steps={steps}"] if steps else [])])
     if corpus is None:
         corpus = _built(data, out, words="sentence_width" in _fields(wanted.config))
+    start = None
+    if start_from is not None:
+        from orchestrion.models import folder_of
+
+        start = folder_of(start_from)
     speaks = os.environ.get("RANK", "0") == "0"
     last = None
 
@@ -55,7 +64,7 @@ def train(
 
     try:
         with _steps(wanted.training.steps) as show_step:
-            training.train(system, wanted, corpus, out, seed=seed, told=told)
+            training.train(system, wanted, corpus, out, seed=seed, start=start, told=told)
     except KeyboardInterrupt:
         where = f"at step {last.step}" if last else "before the first step"
         raise KeyboardInterrupt(f"stopped {where}; the same line goes on from the last checkpoint") from None

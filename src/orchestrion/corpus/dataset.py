@@ -53,12 +53,14 @@ class Item:
 
 
 class Dataset(ABC):
-    """A collection of pieces. `licence`: the terms as its source states them; `defects`: what is known to be wrong."""
+    """A collection of pieces. `licence`: the terms as its source states them; `defects`: what is known to be wrong;
+    `draw_weight`: factor on its share of the windows drawn in training."""
 
     name: ClassVar[str]
     licence: ClassVar[str]
     source: ClassVar[str]
     defects: ClassVar[tuple[str, ...]] = ()
+    draw_weight: ClassVar[float] = 1.0
 
     @abstractmethod
     def recognises(self, directory: Path) -> bool:

@@ -62,6 +62,13 @@ def pitch_code(pitch: np.ndarray, instrument: np.ndarray, shift: int) -> np.ndar
     return np.where(instrument == DRUMS, pitch + 128, shifted)
 
 
+def counted(bars: np.ndarray | int, near: int = NEAR_BARS) -> np.ndarray:
+    """Bars to either end as the network counts them: below `near` as they are, from there on all as NEAR_BARS - 1.
+
+    Where `near` is small, the middle of a short piece looks like the middle of a long one, of which there are more."""
+    return np.where(np.asarray(bars) < min(near, NEAR_BARS - 1), bars, NEAR_BARS - 1)
+
+
 def slots(instruments: tuple[int, ...]) -> np.ndarray:
     """(K,) int64: how many earlier tracks play the same instrument."""
     return np.array([instruments[:k].count(program) for k, program in enumerate(instruments)], np.int64)
@@ -74,18 +81,23 @@ def rows_and_targets(
     shift: int,
     *,
     first_bar: int = 0,
-    bar_offset: int = 0,
+    bar_numbers: np.ndarray | None = None,
+    bar_times: np.ndarray | None = None,
     total_bars: int | None = None,
+    near: int = NEAR_BARS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of the given cells, then of the composed ones; cells that are neither are left out.
 
     given, composed: (M, K) bool over the bars and tracks of `cells`.
     first_bar: the bar at which TIME is 0; none before it may be given or composed.
-    bar_offset, total_bars: where bar 0 of `cells` lies in its whole piece, for the bar numbers.
+    bar_numbers, bar_times: (M,) of each bar its number in the whole piece, from 0, and the step at which it starts,
+    where `cells` holds a cut of it; total_bars: of the whole piece.
+    near: bars are counted up to here from either end, see `counted`.
     Returns rows (T, C) int64 and targets (T, 4) int64: the fields of the next note, END in `position` at the last row
     of a cell; -1 where nothing is to learn (given cells, and the fields after END or of drums' lengths).
     """
     total_bars = total_bars if total_bars is not None else len(cells.meters)
+    numbers = np.arange(len(cells.meters)) if bar_numbers is None else bar_numbers
     bar_of, track_of = (np.concatenate(pair) for pair in zip(np.nonzero(given), np.nonzero(composed), strict=True))
     order = np.full(given.shape, -1, np.int64)  # the place of each cell in the sequence
     order[bar_of, track_of] = np.arange(len(bar_of))
@@ -99,14 +111,14 @@ def rows_and_targets(
     bar, track = bar_of[cell_of_row], track_of[cell_of_row]
     instruments = np.array(cells.instruments, np.int64)
     meters = np.array([meter_class(meter) for meter in cells.meters], np.int64)
-    starts = bar_starts(cells.meters)
+    starts = bar_starts(cells.meters) if bar_times is None else bar_times
 
     rows = np.zeros((len(cell_of_row), COLUMNS), np.int64)
     rows[:, KIND] = np.where(opens, OPENING, SOUNDING)
     rows[:, INSTRUMENT] = instruments[track]
     rows[:, SLOT] = slots(cells.instruments)[track]
-    rows[:, BARS_BEFORE] = np.minimum(bar_offset + bar, NEAR_BARS - 1)
-    rows[:, BARS_LEFT] = np.minimum(total_bars - 1 - bar_offset - bar, NEAR_BARS - 1)
+    rows[:, BARS_BEFORE] = counted(numbers[bar], near)
+    rows[:, BARS_LEFT] = counted(total_bars - 1 - numbers[bar], near)
     rows[:, METER] = meters[bar]
     rows[:, GIVEN] = given[bar, track]
     rows[:, TIME] = starts[bar] - starts[first_bar]
@@ -126,3 +138,9 @@ def rows_and_targets(
     targets[np.append(opens[1:], True)[: len(rows)], 0] = END
     targets[rows[:, GIVEN] == 1] = -1
     return rows, targets
+
+
+def cells_of_rows(rows: np.ndarray, given: np.ndarray, composed: np.ndarray) -> np.ndarray:
+    """(T, 2) int64: the (bar, track) of each row that `rows_and_targets` makes of these cells."""
+    cells = np.concatenate([np.argwhere(given), np.argwhere(composed)])
+    return cells[np.cumsum(rows[:, KIND] == OPENING) - 1]

@@ -42,6 +42,8 @@ from orchestrion.representations.steps import (
     SLOT,
     SOUNDING,
     TIME,
+    cells_of_rows,
+    counted,
     meter_class,
     rows_and_targets,
     slots,
@@ -53,6 +55,7 @@ MAX_CHORD_NOTES = 10
 MAX_REST_BARS = 4
 MAX_STRIKES = 16  # of one pitch alone
 MAX_CHORD_STRIKES = 32  # of chords on one lowest pitch
+PLAYS, SILENT = 1, 2  # of a cell that is planned
 _DURATION_CODES = np.arange(MAX_DURATION)
 
 
@@ -63,20 +66,35 @@ class CellWriter:
     hole: (M, K) bool, True where to compose.
     key: the scale that pitched tracks keep to, or None for any pitch.
     shift: semitones from sounding pitch to pitch code.
+    near: up to where bars are counted from either end, see `steps.counted`.
+    plays: (M, K) int8 where it is planned: 1 for cells of a section in which the track plays, 2 for silent cells.
+    copies: (M, K) the bar whose cell of the same track is taken as it is, -1 for none.
+    source: (M,) the bar that each bar takes up, -1 for none; it is shown to the network before its bar is written.
+    Cells that are silent or copied are settled: the writer passes over them, and `settled_rows` hands out their rows.
     """
 
-    def __init__(self, given: Cells, hole: np.ndarray, *, key: Key | None, shift: int) -> None:
-        self.hole, self.shift = hole, shift
+    def __init__(
+        self, given: Cells, hole: np.ndarray, *, key: Key | None, shift: int, near: int = NEAR_BARS,
+        plays: np.ndarray | None = None, copies: np.ndarray | None = None, source: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        self.hole, self.shift, self.near = hole, shift, near
+        self._plays = np.zeros(hole.shape, np.int8) if plays is None else plays
+        self._copies = np.full(hole.shape, -1) if copies is None else copies
+        self._source = np.full(len(hole), -1) if source is None else source
         self.starts = bar_starts(given.meters)
         kept = given.notes[~hole[given.notes[:, BAR], given.notes[:, TRACK]]].astype(np.int64)
         self.given = replace(given, notes=kept)
         self._slots = slots(given.instruments)
         bars, tracks = hole.shape
         self._order = np.argwhere(hole)
+        settled = (self._plays == SILENT) | (self._copies >= 0)
+        self._settled = settled[self._order[:, 0], self._order[:, 1]]
+        open_cells = np.flatnonzero(~self._settled)
         self._last_of_bar = np.zeros(len(self._order), bool)
         self._last_of_track = np.zeros(len(self._order), bool)
         for flags, column in ((self._last_of_bar, 0), (self._last_of_track, 1)):
-            flags[len(self._order) - 1 - np.unique(self._order[::-1, column], return_index=True)[1]] = True
+            last = np.unique(self._order[open_cells][::-1, column], return_index=True)[1]
+            flags[open_cells[len(open_cells) - 1 - last]] = True
         self._bar_plays = np.bincount(kept[:, BAR], minlength=bars) > 0
         self._track_plays = np.bincount(kept[:, TRACK], minlength=tracks) > 0
         self._sounds_until = np.zeros((tracks, PITCH_CODES), np.int64)
@@ -89,6 +107,7 @@ class CellWriter:
         self._longest_rest = self._rest_limits()
         self._rest = self._longest_rest - self._longest_rest // 2  # a track enters after half of its longest rest
         self._written: list[list[int]] = []
+        self._passed: list[int] = []  # settled cells whose rows were not handed out yet, as places in the order
         self.cell = 0  # place in the order; len(order) once all is written
         self._open()
 
@@ -131,7 +150,56 @@ class CellWriter:
     def drums(self) -> bool:
         return self.given.instruments[self._track] == DRUMS
 
+    def _settle(self) -> None:
+        """Take the cell at hand as it is planned, a copy or silence, and go on to the next."""
+        bar, track = (int(index) for index in self._order[self.cell])
+        source = int(self._copies[bar, track])
+        self._passed.append(self.cell)
+        self._rest[track] += 1
+        self.cell += 1
+        if source < 0 or self._plays[bar, track] == SILENT:
+            return
+        drums, offset = self.given.instruments[track] == DRUMS, self.starts[bar]
+        room, end = int(self.starts[bar + 1] - offset), int(self.starts[-1])
+        for _, _, position, pitch, duration, velocity in self._cell_notes(source, track):
+            if position >= room:
+                continue
+            duration = min(duration, end - int(offset) - position)
+            code = pitch + (128 if drums else self.shift)
+            self._written.append([bar, track, position, pitch, duration, velocity])
+            if 0 <= code < PITCH_CODES:
+                self._sounds_until[track, code] = offset + position + duration
+            self._bar_plays[bar] = self._track_plays[track] = True
+            self._rest[track] = 0
+
+    def _cell_notes(self, bar: int, track: int) -> list[list[int]]:
+        given = self.given.notes
+        own = given[(given[:, BAR] == bar) & (given[:, TRACK] == track)]
+        return [[int(value) for value in note] for note in own] + [
+            note for note in self._written if note[0] == bar and note[1] == track
+        ]
+
+    def settled_rows(self, first_bar: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (T, C) of the settled cells passed since this was asked for last, their TIME from `first_bar`, and the
+        (bar, track) of each, (T, 2)."""
+        passed, self._passed = self._passed, []
+        if not passed:
+            return np.zeros((0, COLUMNS), np.int64), np.zeros((0, 2), np.int64)
+        settled = np.zeros(self.hole.shape, bool)
+        places = self._order[passed]
+        settled[places[:, 0], places[:, 1]] = True
+        return self._rows(self.cells(), np.zeros_like(settled), settled, first_bar)
+
+    def _rows(
+        self, cells: Cells, given: np.ndarray, composed: np.ndarray, first_bar: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        times = self.starts - self.starts[first_bar]
+        rows = rows_and_targets(cells, given, composed, self.shift, bar_times=times, near=self.near)[0]
+        return rows, cells_of_rows(rows, given, composed)
+
     def _open(self) -> None:
+        while not self.done and self._settled[self.cell]:
+            self._settle()
         if self.done:
             return
         self._bar, self._track = (int(index) for index in self._order[self.cell])
@@ -143,14 +211,26 @@ class CellWriter:
         at_edge = self._bar == 0 or last_bar or not self._bar_plays[self._bar - 1]
         track_waits = not self._track_plays[self._track] and self._last_of_track[self.cell]
         rested = self._rest[self._track] >= self._longest_rest[self._track]
-        self._must_play = bool((silent and at_edge) or track_waits or rested)
+        planned = self._plays[self._bar, self._track] == PLAYS and self._enters()
+        self._must_play = bool((silent and at_edge) or track_waits or rested or planned)
         row = np.zeros(COLUMNS, np.int64)
         row[KIND], row[INSTRUMENT], row[SLOT] = OPENING, self.given.instruments[self._track], self._slots[self._track]
-        row[BARS_BEFORE] = min(self._bar, NEAR_BARS - 1)
-        row[BARS_LEFT] = min(len(self.hole) - 1 - self._bar, NEAR_BARS - 1)
+        row[BARS_BEFORE] = counted(self._bar, self.near)
+        row[BARS_LEFT] = counted(len(self.hole) - 1 - self._bar, self.near)
         row[METER] = meter_class(self.given.meters[self._bar])
         row[TIME] = self.starts[self._bar]
         self._opening = row
+
+    def _enters(self) -> bool:
+        """Whether a track that is planned to play has to now: in the first of its cells, and after two bars of rest."""
+        first = self._bar == 0 or self._plays[self._bar - 1, self._track] == SILENT
+        onset = self.starts[self._bar]
+        return not (self._sounds_until[self._track] > onset).any() and (first or self._rest[self._track] >= 2)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """(bar, track) of the cell being written."""
+        return self._bar, self._track
 
     def opening(self, first_bar: int) -> np.ndarray:
         """(C,) int64: the row that opens the current cell, its TIME counted from `first_bar`."""
@@ -231,8 +311,9 @@ class CellWriter:
         ]
         return replace(self.given, notes=sorted_notes(np.concatenate(parts)).astype(np.int16))
 
-    def context(self, limit: int) -> tuple[int, np.ndarray]:
-        """The surroundings of the current cell in at most `limit` rows: (first bar, rows (T, C)).
+    def context(self, limit: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """The surroundings of the current cell in about `limit` rows: (first bar, rows (T, C), the (bar, track) of
+        each).
 
         Bars are taken in by turns after and before the current one: given cells of all of them, and what is written.
         """
@@ -259,5 +340,18 @@ class CellWriter:
             elif last == bars - 1:
                 break
         last -= room < 0
-        present[:first] = present[last + 1 :] = False
-        return first, rows_and_targets(cells, present & ~self.hole, present & self.hole, self.shift, first_bar=first)[0]
+        shown = np.zeros(bars, bool)
+        recalled = self._recalled(first, sizes.sum(1), limit // 3)
+        shown[recalled] = True
+        known = present & ~self.hole
+        known[:first] = known[last + 1 :] = False
+        known[shown] |= ~self.hole[shown] | written[shown]
+        composed = present & self.hole
+        composed[:first] = composed[last + 1 :] = False
+        return first, *self._rows(cells, known, composed, first)
+
+    def _recalled(self, first: int, sizes: np.ndarray, limit: int) -> np.ndarray:
+        """Bars before `first` that the bar at hand and the seven after it take up, as many as `limit` rows hold."""
+        source = np.unique(self._source[self._bar : self._bar + 8])
+        source = source[(source >= 0) & (source < first)]
+        return source[sizes[source].cumsum() <= limit]

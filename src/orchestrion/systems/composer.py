@@ -22,13 +22,16 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from orchestrion.corpus.plans import PlanTable, plan_table
 from orchestrion.corpus.store import Corpus
 from orchestrion.corpus.windows import Window, WindowDraw
 from orchestrion.nn.attention import Block, Cache, rotation
 from orchestrion.nn.optimizer import MuonAdamW
+from orchestrion.nn.plan_inputs import PlanInputs
 from orchestrion.nn.stepping import BlockStep, bf16_is_fast, int8_is_fast, product
+from orchestrion.planning import arrays
 from orchestrion.representations import steps
-from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, decode, encode
+from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, bar_starts, decode, encode
 from orchestrion.representations.sliding import Span, spans
 from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
@@ -42,6 +45,8 @@ from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 TEMPO_CLASSES = 16
 END_WEIGHT = 0.4  # nats that a full leaning to density takes from the end of a cell
 LENGTH_WEIGHT = 0.7  # and from each doubling of a length
+BY_BAR = 0.35  # of the windows in training whose levels are those of the very cells, not of their sections
+SINGLE_PARTS = ("commu", "groove")  # datasets of pieces that are one part of something
 PREFIX_ROWS = 3  # two made from the sentence, one from the controls
 _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an eighth note to thirty-two bars
 
@@ -49,7 +54,9 @@ _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an 
 @dataclass(frozen=True)
 class ComposerConfig:
     """width and layers of the outer network; `context_rows` is what it reads at once; `batch_rows` is rows a batch;
-    `sentence_width` is that of the encoder's embeddings. Raises RecipeError for numbers that make no network."""
+    `sentence_width` is that of the encoder's embeddings. reads_plan: at each cell the plan is read as well, of which
+    each field is left out of `plan_dropout` of the windows in training, and all of it out of `no_plan`. near_bars: up
+    to where bars are counted from either end of a piece. Raises RecipeError for numbers that make no network."""
 
     width: int = 256
     layers: int = 6
@@ -62,6 +69,10 @@ class ComposerConfig:
     matrix_rate: float = 0.02
     rate: float = 3e-3
     sentence_width: int = 384
+    reads_plan: bool = False
+    plan_dropout: float = 0.25
+    no_plan: float = 0.1
+    near_bars: int = steps.NEAR_BARS
 
     def __post_init__(self) -> None:
         if min(self.heads, self.layers, self.inner_width, self.sentence_width) < 1 or self.width % (2 * self.heads):
@@ -70,15 +81,16 @@ class ComposerConfig:
             raise RecipeError(f"context_rows and batch_rows must be at least {2 * MAX_CELL_NOTES}, two full cells")
 
 
+_PLANNED: dict[str, Any] = {"reads_plan": True, "near_bars": 8}
 RECIPES = {
     "tiny": Recipe(
-        ComposerConfig(width=32, layers=2, heads=2, inner_width=32, context_rows=256, batch_rows=512),
+        ComposerConfig(width=32, layers=2, heads=2, inner_width=32, context_rows=256, batch_rows=512, **_PLANNED),
         Training(steps=20, warm_up_steps=2, validate_every=10, validation_batches=1, save_every=5),
     ),
-    "small": Recipe(ComposerConfig(), Training(steps=3600)),
+    "small": Recipe(ComposerConfig(**_PLANNED), Training(steps=15000, warm_up_steps=200, decay_share=0.2)),
     "large": Recipe(
         ComposerConfig(width=512, layers=12, heads=8, inner_width=512, context_rows=2048, batch_rows=65536,
-                       dropout=0.1, matrix_rate=0.01, rate=1.5e-3),
+                       dropout=0.1, matrix_rate=0.01, rate=1.5e-3, **_PLANNED),
         Training(steps=12000, warm_up_steps=300),
     ),
 }  # fmt: skip
@@ -124,6 +136,7 @@ class Composer(System):
         self.heads = nn.ModuleList(nn.Linear(inner, size) for size in FIELD_SIZES)
         for table in [m for m in self.modules() if isinstance(m, nn.Embedding)]:
             nn.init.normal_(table.weight, std=0.3 / len(steps.SIZES) ** 0.5)
+        self.plan = PlanInputs(width, inner) if config.reads_plan else None
         self.register_buffer("wavelengths", self._wavelengths(), persistent=False)
 
     def _wavelengths(self) -> Tensor:
@@ -139,11 +152,16 @@ class Composer(System):
 
     # ---- the networks
 
-    def condition(self, sentence: Tensor, tempo: Tensor, mode: Tensor, ensemble: Tensor) -> Tensor:
-        """Unit vectors (B, sentence_width), NaN for no words; (B,), (B,) and (B, 129) -> prefix (B, PREFIX_ROWS, D)."""
+    def condition(
+        self, sentence: Tensor, tempo: Tensor, mode: Tensor, ensemble: Tensor, header: Tensor | None = None
+    ) -> Tensor:
+        """Unit vectors (B, sentence_width), NaN for no words; (B,), (B,), (B, 129) and the header of the plan (B, H) ->
+        prefix (B, PREFIX_ROWS, D)."""
         sentence = torch.where(sentence.isnan(), self.no_sentence, sentence * self.config.sentence_width**0.5)
         words = self.sentence(sentence).unflatten(-1, (2, self.config.width))
         controls = self.tempo(tempo) + self.mode(mode) + self.ensemble(ensemble)
+        if self.plan is not None and header is not None:
+            controls = controls + self.plan.of_header(header)
         return torch.cat([words, controls.unsqueeze(1)], dim=1)
 
     def embed(self, rows: Tensor) -> Tensor:
@@ -153,21 +171,28 @@ class Composer(System):
             x = x + table(rows[..., column])
         return x
 
-    def forward(self, rows: Tensor, prefix: Tensor | None = None, reading: Reading | None = None) -> Tensor:
-        """Rows (B, T, C) -> states (B, T, D), from which the next note of each row is written.
+    def forward(
+        self, rows: Tensor, prefix: Tensor | None = None, reading: Reading | None = None, plan: Tensor | None = None
+    ) -> Tensor:
+        """Rows (B, T, C) -> states (B, T, D), from which the next note of each row is written. plan: what is added to
+        the rows (B, T, D), of `PlanInputs.of_rows`.
 
         A first reading takes the prefix (B, PREFIX_ROWS, D) before its rows. With `reading`, goes on from what that
         holds, and adds to it; the result is the same.
         """
         if reading is None:
             assert prefix is not None
-            return self._run(rows, prefix, self.join(prefix.flatten(1)), None)
-        states = self._run(rows, prefix, reading.condition, reading)
+            return self._run(rows, prefix, self.join(prefix.flatten(1)), None, plan)
+        states = self._run(rows, prefix, reading.condition, reading, plan)
         reading.lengths += rows.shape[1] + (PREFIX_ROWS if prefix is not None else 0)
         return states
 
-    def _run(self, rows: Tensor, prefix: Tensor | None, condition: Tensor, reading: Reading | None) -> Tensor:
+    def _run(
+        self, rows: Tensor, prefix: Tensor | None, condition: Tensor, reading: Reading | None, plan: Tensor | None
+    ) -> Tensor:
         x = self.embed(rows) + condition.unsqueeze(1)
+        if plan is not None:
+            x = x + plan
         time = rows[..., steps.TIME]
         if prefix is not None:
             x = torch.cat([prefix, x], dim=1)
@@ -185,7 +210,8 @@ class Composer(System):
         return self.norm(x)
 
     def field_logits(self, hidden: Tensor, field: int, values: list[Tensor]) -> Tensor:
-        """Logits (..., V) of one field, given its part of `inner(states)` and the values of the fields before it."""
+        """Logits (..., V) of one field, given its part of `inner(states)` (of the pitch with what the plan adds to it)
+        and the values of the fields before it."""
         first_table = field * (field - 1) // 2
         for before, value in enumerate(values):
             hidden = hidden + self.inner_tables[first_table + before](value)
@@ -201,11 +227,12 @@ class Composer(System):
         return {"adam": MuonAdamW(matrices, others, matrix_rate=config.matrix_rate, rate=config.rate)}
 
     def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
-        windows = _similar_windows(_draws(corpus, split), rng, self.config)
+        plans = plan_table(corpus) if self.config.reads_plan else None
+        windows = _similar_windows(_draws(corpus, split, plans), rng, self.config)
         width, made = self.config.sentence_width, corpus.embeddings
         if made is not None and made.shape[1] != width:
             raise RecipeError(f"the corpus has embeddings of width {made.shape[1]}; set sentence_width to that")
-        return window_batch(windows, corpus, rng, width, self.config.sentence_dropout if split == "train" else 0.0)
+        return window_batch(windows, corpus, rng, self.config, learning=split == "train")
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         nats, rows = self._nats(batch)
@@ -220,12 +247,21 @@ class Composer(System):
 
     def _nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of each field (4,), summed over all that is to learn, and the number of rows that learn."""
-        prefix = self.condition(batch["sentence"], batch["tempo"], batch["mode"], batch["ensemble"])
-        states = self(batch["rows"], prefix)
+        prefix = self.condition(
+            batch["sentence"], batch["tempo"], batch["mode"], batch["ensemble"], batch.get("header")
+        )
         learned = batch["targets"][..., 0] >= 0
-        hidden = self.inner(states[learned]).chunk(len(FIELDS), dim=-1)  # rows that learn only
         targets = batch["targets"][learned]
         sounding = targets[:, 1] >= 0
+        plan = None
+        if self.plan is not None:
+            half = batch["half"].gather(1, batch["cell"])  # (B, T), the step at which the second half of the bar begins
+            plan = self.plan.of_rows(batch["features"], batch["cell"], batch["rows"][..., steps.AT] > half)
+        hidden = list(self.inner(self(batch["rows"], prefix, plan=plan)[learned]).chunk(len(FIELDS), dim=-1))
+        if self.plan is not None:
+            where, at = learned.nonzero(as_tuple=True)[0], batch["cell"][learned]
+            told = self.plan.of_pitch(batch["features"][where, at], targets[:, 0] >= half[learned])
+            hidden[1] = hidden[1] + told
         nats = []
         for field in range(len(FIELDS)):
             kept = slice(None) if field == 0 else sounding
@@ -250,9 +286,16 @@ class Composer(System):
         sounding, config = apply_sustain(score), self.config
         cells, key = encode(sounding), estimate_key(sounding)[0]
         everything = np.ones((len(cells.meters), len(cells.instruments)), bool)
-        rows, targets = rows_and_targets(cells, ~everything, everything, shift_to_common_key(key))
+        rows, targets = rows_and_targets(
+            cells, ~everything, everything, shift_to_common_key(key), near=config.near_bars
+        )
         windows = spans(len(rows), config.context_rows)
         conditions = _conditions(cells, key, sentence, config)
+        if config.reads_plan:  # whole pieces are read without a plan
+            order = arrays.unplanned(cells.meters, len(cells.instruments)).reshape(1, everything.size, -1)
+            conditions["features"] = torch.from_numpy(order)
+            conditions["half"] = torch.from_numpy(np.repeat(arrays.half_steps(cells), len(cells.instruments)))[None]
+            conditions["header"] = torch.zeros(1, len(arrays.HEADER), dtype=torch.int64)
         at_once = max(1, config.batch_rows // config.context_rows)
         nats = np.zeros(len(FIELDS))
         for index in range(0, len(windows), at_once):
@@ -269,7 +312,12 @@ class Composer(System):
         given, hole = _grid(request)
         shift = shift_to_common_key(request.key)
         key = request.key if request.strict_key else None
-        writers = [CellWriter(given, hole, key=key, shift=shift) for _ in range(request.count)]
+        plan = _cell_plan(self, request, given)
+        writers = [
+            CellWriter(given, hole, key=key, shift=shift, near=self.config.near_bars, plays=plan.plays,
+                       copies=plan.copies, source=plan.source)
+            for _ in range(request.count)
+        ]  # fmt: skip
         session = _Session(self, Stepper(self), writers, request, rng.spawn(request.count))
         while session.step():
             if request.progress:
@@ -287,6 +335,35 @@ def _grid(request: Request) -> tuple[Cells, np.ndarray]:
         return request.given, hole
     nothing = Cells(np.zeros((0, 6), np.int16), request.instruments, (request.meter,) * request.bars, request.tempo)
     return nothing, np.ones((request.bars, len(request.instruments)), bool)
+
+
+def _cell_plan(composer: Composer, request: Request, given: Cells) -> arrays.CellPlan:
+    if request.plan is None or composer.plan is None:
+        return arrays.CellPlan.open(given.meters, len(given.instruments))
+    return request.plan
+
+
+class PlanRows:
+    """What a composer adds to rows and to pitches by the plan of a piece, worked out once for all of its cells."""
+
+    def __init__(self, inputs: PlanInputs, plan: arrays.CellPlan, cells: Cells) -> None:
+        features = torch.from_numpy(plan.features)  # (M, K, F)
+        chords = features[..., [arrays.CHORD, arrays.SECOND_CHORD]]
+        basses = features[..., [arrays.BASS, arrays.SECOND_BASS]]
+        self.openings = inputs.of_cells(features).unsqueeze(2) + inputs.place_chord(chords)  # (M, K, 2, D)
+        self.pitches = inputs.pitch_chord(chords) + inputs.pitch_bass(basses)  # (M, K, 2, M)
+        self.half = arrays.half_steps(cells)
+        self._starts = bar_starts(cells.meters)
+
+    def of(self, places: list[tuple[int, int]], positions: np.ndarray) -> tuple[list[int], list[int], list[int]]:
+        """Indices of the halves of the cells (bar, track) in which the positions lie."""
+        bars, tracks = [bar for bar, _ in places], [track for _, track in places]
+        return bars, tracks, [int(at >= self.half[bar]) for bar, at in zip(bars, positions, strict=True)]
+
+    def of_rows(self, rows: np.ndarray, cells: np.ndarray) -> Tensor:
+        """Rows (T, C) and the (bar, track) of each, (T, 2) -> (1, T, D)."""
+        second = rows[:, steps.AT] > self.half[cells[:, 0]]
+        return self.openings[cells[:, 0], cells[:, 1], second.astype(np.int64)].unsqueeze(0)
 
 
 class Stepper:
@@ -313,11 +390,13 @@ class Stepper:
         self.before_starts = np.cumsum([0, *FIELD_SIZES[:-2]])
         self.heads = [product(cast(nn.Linear, head), int8=False) for head in composer.heads]
 
-    def __call__(self, rows: np.ndarray, reading: Reading) -> Tensor:
-        """(B, C) -> states (B, D); adds the rows to the reading."""
+    def __call__(self, rows: np.ndarray, reading: Reading, plan: Tensor | None = None) -> Tensor:
+        """(B, C) -> states (B, D); adds the rows to the reading. plan: what is added to the rows (B, D)."""
         batch, lengths = len(rows), reading.lengths
         x = F.embedding_bag(torch.from_numpy(rows[:, : steps.TIME] + self.table_starts), self.table, mode="sum")
         x += reading.condition
+        if plan is not None:
+            x += plan
         positions = torch.from_numpy(np.stack([lengths, rows[:, steps.TIME]], axis=1).astype(np.float32))
         angles = (positions.unsqueeze(-1) * self.frequencies).sum(1).unsqueeze(1)  # (B, 1, R)
         cosines, sines = angles.cos(), angles.sin()
@@ -355,7 +434,11 @@ class _Session:
         given, _ = _grid(request)
         self.lean = _lean(request.leaning)
         conditions = _conditions(given, request.key, request.sentence, config)
-        self.prefix = composer.condition(**conditions)  # (1, PREFIX_ROWS, D)
+        plan = _cell_plan(composer, request, given)
+        self.plan = None if composer.plan is None else PlanRows(composer.plan, plan, given)
+        self.prefix = composer.condition(
+            **conditions, header=torch.from_numpy(plan.header)[None]
+        )  # (1, PREFIX_ROWS, D)
         count, like = len(writers), self.prefix
         self.full = config.context_rows + PREFIX_ROWS  # a cell that begins below is written to its end
         size = self.full + MAX_CELL_NOTES + 1
@@ -371,16 +454,35 @@ class _Session:
 
     def _read_context(self, index: int) -> None:
         """Fill the cache of one sequence anew, with what surrounds the cell it writes."""
-        first, rows = self.writers[index].context(self.composer.config.context_rows * 3 // 8)
+        first, rows, cells = self.writers[index].context(self.composer.config.context_rows * 3 // 8)
         own = [Cache(c.keys[index : index + 1], c.values[index : index + 1]) for c in self.reading.caches]
         reading = Reading(own, np.zeros(1, np.int64), self.reading.condition[index : index + 1])
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):  # as in training, and twice as fast
-            self.composer(torch.from_numpy(rows)[None], self.prefix, reading)
+        self.writers[index].settled_rows(first)  # they stand among the rows just taken
+        self._read(rows, cells, self.prefix, reading)
         self.reading.lengths[index] = reading.lengths[0]
         self.first_bars[index] = first
 
+    def _read(self, rows: np.ndarray, cells: np.ndarray, prefix: Tensor | None, reading: Reading) -> None:
+        """Read rows (T, C) of one sequence, of the cells (bar, track) (T, 2), into its cache."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):  # as in training, and twice as fast
+            plan = None if self.plan is None else self.plan.of_rows(rows, cells)
+            self.composer(torch.from_numpy(rows)[None], prefix, reading, plan)
+
+    def _read_more(self, index: int, rows: np.ndarray, cells: np.ndarray) -> None:
+        """Add rows of cells that were settled to the cache of one sequence."""
+        own = [Cache(c.keys[index : index + 1], c.values[index : index + 1]) for c in self.reading.caches]
+        one = Reading(own, self.reading.lengths[index : index + 1].copy(), self.reading.condition[index : index + 1])
+        self._read(rows, cells, None, one)
+        self.reading.lengths[index] = one.lengths[0]
+
     def _step_rows(self, rows: list[np.ndarray]) -> None:
-        self.hidden = self.stepper.inner(self.stepper(np.stack(rows), self.reading)).chunk(len(FIELDS), dim=-1)
+        stacked = np.stack(rows)
+        plan = None
+        if self.plan is not None:
+            places = [writer.place for writer in self.writers]
+            plan = self.plan.openings[self.plan.of(places, stacked[:, steps.AT] - 1)]
+        states = self.stepper(stacked, self.reading, plan)
+        self.hidden = list(self.stepper.inner(states).chunk(len(FIELDS), dim=-1))
 
     def step(self) -> bool:
         """Write one note, or end one cell, in every piece that is not done; False once all are."""
@@ -392,6 +494,9 @@ class _Session:
         sounding = values[0] != END
         if sounding.any():
             values[0] = np.where(sounding, values[0], 0)
+            if self.plan is not None:
+                told = self.plan.pitches[self.plan.of([writer.place for writer in writers], values[0])]
+                self.hidden[1] = self.hidden[1] + told
             for masks in (CellWriter.pitches, CellWriter.durations):
                 legal = np.stack([masks(writer, int(p)) for writer, p in zip(writers, values[0], strict=True)])
                 legal[~sounding] = True
@@ -417,8 +522,11 @@ class _Session:
             writer.close()
             if writer.done:
                 continue
-            if self.reading.lengths[index] >= self.full:
+            settled, cells = writer.settled_rows(self.first_bars[index])
+            if self.reading.lengths[index] + len(settled) >= self.full:
                 self._read_context(index)
+            elif len(settled):
+                self._read_more(index, settled, cells)
             rows.append(writer.opening(self.first_bars[index]))
             busy.append(index)
         if len(busy) < len(self.writers):
@@ -467,8 +575,8 @@ def _ensemble(instruments: tuple[int, ...]) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _draws(corpus: Corpus, split: str) -> WindowDraw:
-    return WindowDraw(corpus, split)
+def _draws(corpus: Corpus, split: str, plans: PlanTable | None) -> WindowDraw:
+    return WindowDraw(corpus, split, plans)
 
 
 def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: ComposerConfig) -> list[Window]:
@@ -493,6 +601,8 @@ def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: Comp
 def _span_batch(windows: list[Span], rows: np.ndarray, targets: np.ndarray) -> dict[str, Tensor]:
     """Spans of one piece's rows as tensors. As in training, musical time is 0 where the first bar of each begins."""
     shape = len(windows), max(window.end - window.start for window in windows)
+    opens = np.cumsum(rows[:, steps.KIND] == steps.OPENING) - 1
+    cell = np.zeros(shape, np.int64)
     batch_rows = np.zeros((*shape, steps.COLUMNS), np.int64)
     batch_targets = np.full((*shape, len(FIELDS)), -1, np.int64)
     for own_rows, own_targets, window in zip(batch_rows, batch_targets, windows, strict=True):
@@ -500,28 +610,32 @@ def _span_batch(windows: list[Span], rows: np.ndarray, targets: np.ndarray) -> d
         own_rows[:size] = rows[window.start : window.end]
         own_rows[:size, steps.TIME] -= own_rows[0, steps.TIME] - max(own_rows[0, steps.AT] - 1, 0)
         own_targets[seen:size] = targets[window.first : window.end]
-    return {"rows": torch.from_numpy(batch_rows), "targets": torch.from_numpy(batch_targets)}
+    for own_cell, window in zip(cell, windows, strict=True):
+        own_cell[: window.end - window.start] = opens[window.start : window.end]
+    return {name: torch.from_numpy(value) for name, value in
+            (("rows", batch_rows), ("targets", batch_targets), ("cell", cell))}  # fmt: skip
 
 
 def window_batch(
-    windows: list[Window], corpus: Corpus, rng: np.random.Generator, sentence_width: int, sentence_dropout: float
+    windows: list[Window], corpus: Corpus, rng: np.random.Generator, config: ComposerConfig, *, learning: bool
 ) -> dict[str, Tensor]:
-    """Windows as tensors, each with one of its piece's sentences drawn by `rng`, or none with the given probability."""
+    """Windows as tensors, each with one of its piece's sentences drawn by `rng`. learning: leave sentences and parts of
+    plans out as the config says."""
     count, size = len(windows), max(window.size for window in windows)
     rows = np.zeros((count, size, steps.COLUMNS), np.int64)
     targets = np.full((count, size, len(FIELDS)), -1, np.int64)
-    sentences = np.full((count, sentence_width), np.nan, np.float32)
+    sentences = np.full((count, config.sentence_width), np.nan, np.float32)
     keys = [Key.parse(window.piece.key) for window in windows]
     for index, (window, key) in enumerate(zip(windows, keys, strict=True)):
         own_rows, own_targets = rows_and_targets(
             window.cells, ~window.hole, window.hole, shift_to_common_key(key),
-            bar_offset=window.first_bar, total_bars=window.piece.bars,
+            bar_numbers=window.bars, bar_times=_bar_times(window), total_bars=window.piece.bars, near=config.near_bars,
         )  # fmt: skip
         rows[index, : len(own_rows)], targets[index, : len(own_rows)] = own_rows, own_targets
-        captions = window.piece.captions
-        if corpus.embeddings is not None and captions and rng.random() >= sentence_dropout:
+        captions, left_out = window.piece.captions, config.sentence_dropout if learning else 0.0
+        if corpus.embeddings is not None and captions and rng.random() >= left_out:
             sentences[index] = corpus.embeddings[captions[rng.integers(len(captions))]]
-    return {
+    batch = {
         "rows": torch.from_numpy(rows),
         "targets": torch.from_numpy(targets),
         "sentence": torch.from_numpy(sentences),
@@ -529,3 +643,46 @@ def window_batch(
         "mode": torch.tensor([_mode(key) for key in keys]),
         "ensemble": torch.from_numpy(np.stack([_ensemble(window.cells.instruments) for window in windows])),
     }
+    if config.reads_plan:
+        batch |= _plan_batch(windows, plan_table(corpus), keys, rng, config, learning)
+        batch["cell"] = torch.clamp((batch["rows"][..., steps.KIND] == steps.OPENING).cumsum(1) - 1, min=0)
+    return batch
+
+
+def _bar_times(window: Window) -> np.ndarray:
+    """(M,) the step at which each bar starts, counted from the first of the window."""
+    starts = bar_starts(window.piece.meters)[window.bars]
+    return starts - starts[0]
+
+
+def _plan_batch(
+    windows: list[Window], plans: PlanTable, keys: list[Key], rng: np.random.Generator, config: ComposerConfig,
+    learning: bool,
+) -> dict[str, Tensor]:  # fmt: skip
+    """features (B, C, F) and half (B, C) of the cells in the order of the rows; header (B, H)."""
+    count, most = len(windows), max(window.hole.size for window in windows)
+    features = np.zeros((count, most, len(arrays.FEATURES)), np.int64)
+    half = np.zeros((count, most), np.int64)
+    header = np.zeros((count, len(arrays.HEADER)), np.int64)
+    for index, (window, key) in enumerate(zip(windows, keys, strict=True)):
+        hole, cells = window.hole, window.cells
+        order = [np.concatenate(pair) for pair in zip(np.nonzero(~hole), np.nonzero(hole), strict=True)]
+        known = arrays.unplanned(cells.meters, len(cells.instruments))
+        if window.plan is not None and not (learning and rng.random() < config.no_plan):
+            by_bar = bool(learning and rng.random() < BY_BAR)
+            shift = shift_to_common_key(key)
+            known = arrays.features(window.plan, cells, window.bars, window.tracks, shift, by_bar=by_bar)
+        if learning:
+            known = arrays.left_open(known, rng, config.plan_dropout)
+        features[index, : hole.size] = known[order[0], order[1]]
+        half[index, : hole.size] = arrays.half_steps(cells)[order[0]]
+        header[index] = _header(window, plans, rng)
+        if learning:
+            header[index] *= rng.random(len(arrays.HEADER)) >= config.plan_dropout
+    return {"features": torch.from_numpy(features), "half": torch.from_numpy(half), "header": torch.from_numpy(header)}
+
+
+def _header(window: Window, plans: PlanTable, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    styles, mood, feel = plans.header(window.piece)
+    whole = window.all_tracks and window.piece.dataset not in SINGLE_PARTS
+    return int(styles[rng.integers(2)]), mood, feel, arrays.ALL_TRACKS if whole else arrays.SOME_TRACKS

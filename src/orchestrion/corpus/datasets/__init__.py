@@ -14,10 +14,14 @@ from orchestrion.corpus.datasets.groove import Groove
 from orchestrion.corpus.datasets.jsb import Jsb
 from orchestrion.corpus.datasets.lpd import Lpd
 from orchestrion.corpus.datasets.maestro import Maestro
+from orchestrion.corpus.datasets.mutopia import Mutopia
+from orchestrion.corpus.datasets.nottingham import Nottingham
+from orchestrion.corpus.datasets.openscore import OpenScoreLieder, OpenScoreQuartets
 from orchestrion.corpus.datasets.pop909 import Pop909
 
 DATASETS: tuple[Dataset, ...] = (
-    Band(), Pop909(), Commu(), Emopia(), Groove(), Jsb(), Asap(), Maestro(), Lpd(), Folder(),
+    Band(), Pop909(), Commu(), Emopia(), Groove(), Jsb(), Asap(), Maestro(), Lpd(),
+    OpenScoreLieder(), OpenScoreQuartets(), Mutopia(), Nottingham(), Folder(),
 )  # fmt: skip
 
 
