@@ -55,8 +55,8 @@ PLAYS, SILENT = 1, 2
 
 @dataclass(frozen=True, eq=False)
 class PlanArrays:
-    """chords, basses: (M, 2) codes of `orchestrion.chords`, as they sound. section: (M,) index. letter, occurrence: (M,)
-    from 0. source: (M,) bar that this one takes up, -1 for none. levels: (M, K, 6) of each cell; section_levels:
+    """chords, basses: (M, 2) codes of `orchestrion.chords`, as they sound. section: (M,) index. letter, occurrence:
+    (M,) from 0. source: (M,) bar that this one takes up, -1 for none. levels: (M, K, 6) of each cell; section_levels:
     (S, K, 6), OPEN where silent. roles: (K,)."""
 
     chords: np.ndarray

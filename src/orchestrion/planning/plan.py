@@ -20,6 +20,7 @@ from orchestrion.writing import replace_file
 
 VERSION = 1
 MAX_BARS = 256
+LOWEST_TEMPO, HIGHEST_TEMPO = 20, 320  # quarter notes a minute
 LEVELS = 8  # levels are 0..7
 #: What a level says of a track in a bar; `planning.levels` defines each.
 LEVEL_NAMES = ("density", "register", "polyphony", "length", "loudness", "syncopation")
@@ -97,8 +98,11 @@ class Plan:
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MAX_BARS:
             raise PlanError(f"a plan of {self.bars} bars cannot be composed; plans have 1 to {MAX_BARS} bars")
-        if not 20 <= self.tempo <= 320:
-            raise PlanError(f"tempo {self.tempo:g} is outside 20 to 320 quarter notes a minute")
+        if any(bars < 1 for _, bars in self.meters):
+            raise PlanError("each meter must hold for at least 1 bar")
+        if not LOWEST_TEMPO <= self.tempo <= HIGHEST_TEMPO:
+            span = f"{LOWEST_TEMPO} to {HIGHEST_TEMPO}"
+            raise PlanError(f"tempo {self.tempo:g} is outside {span} quarter notes a minute")
         for number, section in enumerate(self.sections, start=1):
             if section.bars < 1 or not 0 <= section.variation <= 1 or len(section.letter) != 1:
                 raise PlanError(f"section {number}: needs a letter, at least 1 bar and a variation from 0 to 1")
@@ -146,7 +150,7 @@ class Plan:
         return first if first < section else None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that JSON can hold; `from_json` reads them back."""
+        """Plain values that JSON can hold; `planning.files.plan_from_json` reads them back."""
         return {
             "orchestrion_plan": VERSION,
             "bars": self.bars,

@@ -11,7 +11,7 @@ import os
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,12 @@ DOTS_PER_INCH = 120
 WIDTH, LEGEND_WIDTH, MARGIN, HEAD = 13.0, 2.2, 0.3, 0.85  # inches
 BARS_A_ROW, MOST_BARS_IN_ONE_ROW, MOST_ROWS = 16, 20, 12
 NAMED_DRUMS = 12  # with more keys than that in use, their lanes are too many to name
+LABEL_HEIGHT, LABEL_LETTER, SECTION_LETTERS = 0.17, 0.058, 24  # inches; inches a letter of a chord; letters of a name
 OUTLINE, LEAST_WIDTH = 0.5, 0.018  # points, inches: of a note
 PAPER, SHADE, BEAT_LINE, BAR_LINE, INK, PALE_INK = "#ffffff", "#f3f3f6", "#e6e6ec", "#b9b9c4", "#24242c", "#71717e"
+
+#: (bar from 0, what stands there).
+Labels = Sequence[tuple[float, str]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class _Rows:
     semitone: float
     drum_keys: list[int]  # from the lowest lane to the highest
     lane: float
+    above: float = 0.0  # room over each row, for labels
 
     @property
     def roll(self) -> float:
@@ -80,20 +85,29 @@ class _Rows:
 
     @property
     def pitch_step(self) -> float:
-        return self.height + 0.38
+        return self.height + self.above + 0.38
 
     def top(self, row: int) -> float:
-        return HEAD + row * self.pitch_step
+        return HEAD + self.above + row * self.pitch_step
 
     def width(self, row: int) -> float:
         return (self.bars[row][-1].end - self.bars[row][0].start) * self.inches_per_tick
 
 
-def write_picture(score: Score, path: str | os.PathLike[str], *, title: str = "") -> None:
+def write_picture(
+    score: Score,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    sections: Labels = (),
+    chords: Labels = (),
+) -> None:
     """Write a piano roll as PNG, whole or not at all.
 
     Time runs in bars, sixteen to a row where there are more than twenty; each track has a colour, named beside the
-    roll; the louder a note the more opaque; drums have lanes below the pitches. Raises RenderError for a Score without
+    roll; the louder a note the more opaque; drums have lanes below the pitches. sections, chords: where each begins, in
+    bars from 0 (2.5 is the middle of the third), and its name, which stands over the roll; names of chords for which
+    there is no room are left out, and so is what begins behind the last bar. Raises RenderError for a Score without
     notes, ScoreError where the file cannot be written.
     """
     from matplotlib.figure import Figure
@@ -104,6 +118,8 @@ def write_picture(score: Score, path: str | os.PathLike[str], *, title: str = ""
     notes = np.concatenate([_notes(track, number, score.tpq) for number, track in enumerate(tracks)])
     is_drum = np.array([track.is_drum for track in tracks])
     rows = _lay_out(bars(score), notes, is_drum)
+    if sections or chords:
+        rows = replace(rows, above=LABEL_HEIGHT * (bool(sections) + bool(chords)))
 
     legend_step = 0.21 if len(tracks) <= 40 else 0.15
     height = max(rows.top(len(rows.bars)), HEAD + len(tracks) * legend_step) + 0.15
@@ -113,6 +129,7 @@ def write_picture(score: Score, path: str | os.PathLike[str], *, title: str = ""
     colours, outlines = _track_colours(is_drum)
     _draw_head(axes, score, rows, title)
     _draw_paper(axes, rows)
+    _draw_labels(axes, rows, sections, chords)
     _draw_notes(axes, rows, notes, is_drum, colours, outlines)
     _draw_legend(axes, tracks, colours, outlines, legend_step)
     write_figure(figure, path)
@@ -278,6 +295,32 @@ def _draw_paper(axes: Axes, rows: _Rows) -> None:
     axes.add_collection(PolyCollection(shades, facecolors=SHADE, linewidths=0, zorder=0), autolim=False)
     axes.add_collection(LineCollection(beat_lines, colors=BEAT_LINE, linewidths=0.6, zorder=1), autolim=False)
     axes.add_collection(LineCollection(bar_lines, colors=BAR_LINE, linewidths=0.8, zorder=2), autolim=False)
+
+
+def _draw_labels(axes: Axes, rows: _Rows, sections: Labels, chords: Labels) -> None:
+    """Names of sections over names of chords, over the rows in which they begin."""
+    style: dict[str, Any] = {"fontfamily": FONT, "va": "center", "parse_math": False}
+    free: dict[int, float] = {}  # of each row, from where on there is room for a chord
+    for bar, name in sorted(sections):
+        if place := _place(rows, bar):
+            shown = name if len(name) <= SECTION_LETTERS else f"{name[: SECTION_LETTERS - 1]}…"
+            y = rows.top(place[0]) - rows.above + LABEL_HEIGHT / 2
+            axes.text(place[1], y, shown, color=INK, fontsize=8.5, fontweight="bold", **style)
+    for bar, name in sorted(chords):
+        place = _place(rows, bar)
+        if place and place[1] >= free.get(place[0], 0.0):
+            free[place[0]] = place[1] + LABEL_LETTER * (len(name) + 1)
+            axes.text(place[1], rows.top(place[0]) - LABEL_HEIGHT / 2, name, color=PALE_INK, fontsize=6.8, **style)
+
+
+def _place(rows: _Rows, bar: float) -> tuple[int, float] | None:
+    """The row and the x of a place in bars from 0; None where there is no such bar."""
+    row, within = divmod(int(bar), len(rows.bars[0]))
+    if bar < 0 or row >= len(rows.bars) or within >= len(rows.bars[row]):
+        return None
+    own = rows.bars[row][within]
+    ticks = own.start + (bar - int(bar)) * own.length - rows.bars[row][0].start
+    return row, rows.left + ticks * rows.inches_per_tick
 
 
 def _draw_notes(

@@ -1,6 +1,6 @@
-"""What can be said of a Score in a number: key, density, polyphony.
+"""What can be said of a Score in a number or a word: key, density, polyphony, swing.
 
-All functions are pure; where a Score has no notes of the kind that a figure is about, they return 0.
+All functions are pure; where a Score has no notes of the kind that a figure is about, they return 0 or False.
 """
 
 from __future__ import annotations
@@ -64,6 +64,15 @@ def mean_polyphony(score: Score) -> float:
     covered = np.maximum.accumulate(np.concatenate([[0], end]))[:-1]
     sounding = np.maximum(0, end - np.maximum(start, covered)).sum()
     return float((end - start).sum() / sounding) if sounding else 0.0
+
+
+def swings(ticks_per_quarter: int, onsets: np.ndarray) -> bool:
+    """Whether notes between the beats come at two thirds of a beat, and few at a third (triplets) or the half.
+
+    onsets: (N,) ticks, of all tracks."""
+    place = (onsets % ticks_per_quarter) / ticks_per_quarter
+    third, half, late = (int(np.sum(abs(place - at) < 0.06)) for at in (1 / 3, 1 / 2, 2 / 3))
+    return late >= 16 and late > 3 * half and late > 2 * third
 
 
 def note_columns(score: Score, drums: bool = True) -> dict[str, np.ndarray]:

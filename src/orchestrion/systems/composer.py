@@ -45,6 +45,7 @@ from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 TEMPO_CLASSES = 16
 END_WEIGHT = 0.4  # nats that a full leaning to density takes from the end of a cell
 LENGTH_WEIGHT = 0.7  # and from each doubling of a length
+POOLED_BATCHES = 6  # windows of so many batches are sorted by length: with fewer half of a batch was padding
 BY_BAR = 0.35  # of the windows in training whose levels are those of the very cells, not of their sections
 SINGLE_PARTS = ("commu", "groove")  # datasets of pieces that are one part of something
 PREFIX_ROWS = 3  # two made from the sentence, one from the controls
@@ -582,11 +583,11 @@ def _draws(corpus: Corpus, split: str, plans: PlanTable | None) -> WindowDraw:
 def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: ComposerConfig) -> list[Window]:
     """Windows of about one length that fill a batch with little padding.
 
-    Twice the notes of a batch are drawn, sorted by length and cut into batches, of which one is kept at random, a full
-    one likelier than a rest.
+    Several times the rows of a batch are drawn, sorted by length and cut into batches, of which one is kept at random,
+    a full one likelier than a rest.
     """
     pool: list[Window] = []
-    while sum(window.size for window in pool) < 2 * config.batch_rows:
+    while sum(window.size for window in pool) < POOLED_BATCHES * config.batch_rows:
         pool.append(windows(rng, config.context_rows))
     pool.sort(key=lambda window: window.size)
     batches: list[list[Window]] = [[]]
@@ -594,7 +595,7 @@ def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: Comp
         if batches[-1] and (len(batches[-1]) + 1) * window.size > config.batch_rows:
             batches.append([])
         batches[-1].append(window)
-    shares = np.array([len(batch) * batch[-1].size for batch in batches], float)
+    shares = np.array([sum(window.size for window in batch) for batch in batches], float)
     return batches[rng.choice(len(batches), p=shares / shares.sum())]
 
 
