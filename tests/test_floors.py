@@ -24,7 +24,7 @@ FLOORS = [
     {"registry", "catalogue"},
     {"checkpoint"},
     {"measured", "given", "checking", "runs", "processes"},
-    {"train", "models", "wishes", "composing"},
+    {"train", "models", "wishes", "generation", "composing"},
     {"evaluation", "generating", "studio"},
     {"active"},
     {"cli", "__main__"},

@@ -16,10 +16,16 @@ from typing import Any
 import numpy as np
 from symusic import Score
 
+from orchestrion.chords import Progression
+from orchestrion.generation.around import plan_around
+from orchestrion.generation.by_plan import MAX_CANDIDATES, by_plan, planned
+from orchestrion.generation.candidates import COUNT
 from orchestrion.given import Given, bound, composed_part, followed, joined, key_around
 from orchestrion.metrics.copying import CopyIndex
 from orchestrion.models import Model, load
+from orchestrion.planning.plan import Plan
 from orchestrion.representations.cells import CellsError, instrument_order
+from orchestrion.representations.steps import shift_to_common_key
 from orchestrion.score.bars import bars as bars_of
 from orchestrion.score.bars import tempo as tempo_of
 from orchestrion.score.edit import slice_bars
@@ -33,6 +39,7 @@ from orchestrion.text.controls import (
     read_controls,
 )
 from orchestrion.text.encoder import SentenceEncoder
+from orchestrion.text.form import Form
 from orchestrion.text.reading import MAX_BARS, value_text
 from orchestrion.text.weighing import TYPICAL_TEMPO
 from orchestrion.theory import Key, Meter, instrument_name
@@ -62,9 +69,20 @@ def compose(
     check: Model | None = None,
     tries: int | None = None,
     best_of: int | None = None,
+    chords: Progression | None = None,
+    form: Form | None = None,
+    feel: str | None = None,
+    plan: Plan | None = None,
+    planner: Model | None = None,
+    candidates: int | None = None,
     progress: Progress | None = None,
 ) -> list[Composition]:
     """Compose `count` pieces from a sentence; options beat its words.
+
+    chords, form, feel: what the plan of the piece has to hold. plan: a whole plan in place of one that a planner makes;
+    then bars, tempo, key, meter and instruments are those of the plan. planner: who plans, else the one that comes with
+    the package. candidates: how many are composed of each piece, of which the one that keeps to its plan best is handed
+    out (generation.candidates.COUNT). These need a model that reads plans, as the bundled composer does.
 
     seconds: a length in place of bars, for a model that writes in real time, as it then says.
     like: music to open with; what follows goes on from it, and instruments that it lacks play along.
@@ -77,9 +95,14 @@ def compose(
     often a system composes again what its own discriminator refuses, 0 for never; a critic takes the place of that.
     Raises CheckError, UnheardError, ComposeError, EncoderError, CellsError or CheckpointError, each with one line.
     """
-    reading = merge(read_controls(sentence), bars=bars, tempo=tempo, key=key, meter=meter, instruments=instruments)
+    reading = merge(read_controls(sentence), bars=bars, tempo=tempo, key=key, meter=meter, instruments=instruments,
+                    chords=chords, form=form, feel=feel)  # fmt: skip
     wish = Wish(reading, count, seed, temperature, top_p, model or load(), encoder, reject, against, seconds, progress,
                  check, tries, best_of)  # fmt: skip
+    if like is None and wish.model.reads_plans:
+        return _by_plan(wish, plan, planner, COUNT if candidates is None else candidates)
+    if plan is not None or candidates is not None:
+        raise ComposeError(f"{wish.model.name} reads no plans; the bundled composer does")
     if like is None:
         return _from_nothing(wish)
     if not wish.model.has_bars:
@@ -177,6 +200,18 @@ def _from_nothing(wish: Wish) -> list[Composition]:
     return [wish.composition(request, "composes", take, asked, index) for index, take in enumerate(takes)]
 
 
+def _by_plan(wish: Wish, given: Plan | None, planner: Model | None, candidates: int) -> list[Composition]:
+    """Each piece by a plan of its own, or all by the one that is given; the best of several candidates of each."""
+    wish.check_numbers()
+    if not 1 <= candidates <= MAX_CANDIDATES:
+        raise ComposeError(f"{candidates} candidates of a piece cannot be composed; ask for 1 to {MAX_CANDIDATES}")
+    pieces = []
+    for index in range(wish.count):
+        plan = given or planned(wish.reading, wish.seed, index, planner)
+        pieces.append(by_plan(wish, plan, index, candidates))
+    return pieces
+
+
 def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
     """The key to compose in and whether it was asked for. The seed decides what is open."""
     if controls.key is not None:
@@ -195,6 +230,9 @@ def _around(wish: Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: b
     wish = replace(wish, reading=bound(wish.reading, given.cells, keeps_bars))
     key, strict = key_around(wish.reading, given.score)
     request = Request(key=key, strict_key=strict, given=given.cells, hole=hole)
+    if wish.model.reads_plans:
+        progression = None if wish.reading.progression is None else wish.reading.progression.in_key(key)
+        request = replace(request, plan=plan_around(given.cells, hole, shift_to_common_key(key), progression))
     composed = wish.generate(request, lambda score: joined(given, hole, score))
     meters, tempi = set(given.cells.meters), {tempo.qpm for tempo in given.score.tempos}
     asked = Controls(

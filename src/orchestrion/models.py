@@ -32,6 +32,11 @@ class Model:
         return "bars" in self.system.holds
 
     @property
+    def reads_plans(self) -> bool:
+        """Whether it composes by a plan."""
+        return bool(getattr(self.system.config, "reads_plan", False))
+
+    @property
     def named(self) -> dict[str, Any]:
         """What names it in a record."""
         return {"system": self.name, "sha256": self.sha256, "step": self.notes.get("step")}

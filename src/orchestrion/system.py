@@ -55,6 +55,7 @@ class Request:
         Their meters and instruments then replace those above.
     temperature, top_p: sampling; 1 and 1 draw from the model as it is.
     plan: what is planned of each cell, for a system that reads plans; None for nothing.
+    likelihood: called with (number of the piece, mean nats a note of what was drawn), by systems that know it.
     tries: how often a system with a discriminator composes again what that does not call real; 0 for never, None for as
         often as the system does by itself.
     progress: called with (bars done, bars in all) of the slowest piece; with seconds in place of bars, of those.
@@ -80,6 +81,7 @@ class Request:
     primer: Score | None = None
     tries: int | None = None
     plan: CellPlan | None = None
+    likelihood: Callable[[int, float], None] | None = None
 
     @property
     def length_seconds(self) -> float:

@@ -24,12 +24,14 @@ from orchestrion.given import composed_part
 from orchestrion.measured import check_controls
 from orchestrion.metrics.copying import PHRASE_MOVES, CopyIndex
 from orchestrion.models import Model, load
+from orchestrion.planning.plan import Plan
+from orchestrion.planning.text import chord_labels, section_labels
 from orchestrion.score.bars import bars as bars_of
 from orchestrion.score.files import write_midi, write_musicxml
 from orchestrion.system import Request, Sampling
 from orchestrion.text.controls import Controls, NotUnderstood, Reading, merge, read_controls
 from orchestrion.text.encoder import SentenceEncoder
-from orchestrion.text.leaning import read_leaning
+from orchestrion.text.leaning import Leaning, read_leaning
 from orchestrion.text.reading import value_text
 from orchestrion.theory import instrument_name
 from orchestrion.writing import replace_file
@@ -49,11 +51,14 @@ class ComposeError(UserError):
 
 @dataclass(frozen=True)
 class Composition:
-    """A finished piece and the record of how it came about."""
+    """A finished piece and the record of how it came about; the plan it was composed by, if there was one, and the
+    next best candidates."""
 
     score: Score
     record: dict[str, Any]
     title: str
+    plan: Plan | None = None
+    takes: tuple[Score, ...] = ()
 
     def write(self, base: str | Path, formats: Sequence[str] = DEFAULT_FORMATS) -> list[Path]:
         """Write base.mid, base.wav, base.png, base.json, base.musicxml as asked; each appears whole or not at all.
@@ -75,13 +80,22 @@ class Composition:
             elif kind == "png":
                 from orchestrion.render.picture import write_picture
 
-                write_picture(self.score, path, title=self.title)
+                labels = {} if self.plan is None else {"sections": section_labels(self.plan),
+                                                       "chords": chord_labels(self.plan)}  # fmt: skip
+                write_picture(self.score, path, title=self.title, **labels)
             elif kind == "musicxml":
                 write_musicxml(self.score, path)
             else:
                 replace_file(path, json.dumps(self.record, indent=1, ensure_ascii=False) + "\n")
             written.append(path)
         return written
+
+    def write_takes(self, base: str | Path, count: int) -> list[Path]:
+        """Write as many of the next best candidates as base-take-2.mid, base-take-3.mid and so on."""
+        paths = [Path(f"{base}-take-{number}.mid") for number in range(2, 2 + min(count, len(self.takes)))]
+        for score, path in zip(self.takes, paths, strict=False):
+            write_midi(score, path)
+        return paths
 
 
 @dataclass(frozen=True)
@@ -116,10 +130,12 @@ class Wish:
     tries: int | None = None
     best_of: int | None = None
     rejected: Counter[str] = field(default_factory=Counter)  # of what the system itself made again, by reason
+    piece: int = 0  # of several that are composed one by one: each has a random stream of its own
+    choose: Callable[[Request, np.random.Generator], Score] | None = None  # makes one piece in place of the system
 
     @classmethod
     def of(cls, sentence: str, **options: Any) -> Wish:
-        controls = {name: options.pop(name, None) for name in ("bars", "key")}
+        controls = {name: options.pop(name, None) for name in ("bars", "key", "chords")}
         return cls(merge(read_controls(sentence), **controls), **{k: v for k, v in options.items() if v is not None})
 
     @property
@@ -129,9 +145,31 @@ class Wish:
 
     def generate(self, request: Request, whole: Callable[[Score], Score] = lambda score: score) -> list[Take]:
         """whole: what the system makes -> what is handed out, which a critic hears."""
+        self.check_numbers()
+        sampling, gate = self.sampling, self.gate
+        with one_thread():
+            leaning = Leaning() if request.plan is not None else read_leaning(self.reading.sentence)[0]
+            request = replace(request, sentence=self._embedding(self.model), leaning=leaning,
+                              temperature=sampling.temperature, top_p=sampling.top_p, progress=self.progress,
+                              tries=0 if gate else self.tries,
+                              rejected=lambda reason: self.rejected.update([reason]))  # fmt: skip
+            told = self._told(request.sentence)
+
+            def draw(places: list[int], turn: int) -> list[Take]:
+                stream = (self.seed, turn, self.piece) if self.piece else (self.seed, turn)
+                rng = np.random.default_rng(self.seed if turn == 1 and not self.piece else stream)
+                if self.choose is not None:
+                    scores = [self.choose(request, rng)]
+                else:
+                    scores = self.model.system.generate(replace(request, count=len(places)), rng)
+                return [self._take(score, request, turn, whole, told) for score in scores]
+
+            return [self._chosen(takes, place) for place, takes in enumerate(candidates(self.count, draw, self._wants))]
+
+    def check_numbers(self) -> None:
+        """Raises ComposeError, RequestError or CheckError for numbers and options that make no sense."""
         if not 1 <= self.count <= MAX_COUNT:
             raise ComposeError(f"{self.count} pieces cannot be composed at once; ask for 1 to {MAX_COUNT}")
-        sampling, gate = self.sampling, self.gate
         if self.seconds is not None and self.model.has_bars:
             raise ComposeError(f"{self.model.name} writes bars and knows no seconds; ask for a number of bars")
         if self.seed < 0:
@@ -142,20 +180,7 @@ class Wish:
         if self.reject is not None and self.reject <= PHRASE_MOVES:
             raise ComposeError(f"phrases of {self.reject} notes cannot be rejected, as a phrase has at least "
                                f"{PHRASE_MOVES + 1}; ask for {PHRASE_MOVES + 1} or more")  # fmt: skip
-        with _one_thread():
-            leaning, _ = read_leaning(self.reading.sentence)
-            request = replace(request, sentence=self._embedding(self.model), leaning=leaning,
-                              temperature=sampling.temperature, top_p=sampling.top_p, progress=self.progress,
-                              tries=0 if gate else self.tries,
-                              rejected=lambda reason: self.rejected.update([reason]))  # fmt: skip
-            told = self._told(request.sentence)
-
-            def draw(places: list[int], turn: int) -> list[Take]:
-                rng = np.random.default_rng(self.seed if turn == 1 else (self.seed, turn))
-                scores = self.model.system.generate(replace(request, count=len(places)), rng)
-                return [self._take(score, request, turn, whole, told) for score in scores]
-
-            return [self._chosen(takes, place) for place, takes in enumerate(candidates(self.count, draw, self._wants))]
+        _ = self.sampling, self.gate  # raise what is wrong with them
 
     @cached_property
     def gate(self) -> Gate | None:
@@ -211,8 +236,9 @@ class Wish:
         return take
 
     def _embedding(self, model: Model) -> np.ndarray | None:
-        """The sentence by the encoder that the model was trained with; None for a model that reads no words."""
-        if not self.reading.sentence.strip() or not hasattr(model.system.config, "sentence_width"):
+        """The sentence by the encoder that the model was trained with; None for a model that reads no words, or reads
+        them through its plan."""
+        if model.reads_plans or not self.reading.sentence.strip() or not hasattr(model.system.config, "sentence_width"):
             return None
         encoder = self.encoder or SentenceEncoder.load(model.notes.get("encoder"))
         return encoder.encode([self.reading.sentence])[0]
@@ -268,7 +294,7 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Steps this small are fastest on one thread, and their result then depends on nothing else that runs."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 import orchestrion
-from orchestrion.cli import active, corpus, evaluation, generating, labelling, listening, music, show, systems, training
+from orchestrion.cli import (
+    active,
+    corpus,
+    evaluation,
+    generating,
+    labelling,
+    listening,
+    music,
+    planning,
+    show,
+    systems,
+    training,
+)
 from orchestrion.errors import UserError
 
 INTERRUPTED = 130
@@ -20,6 +32,8 @@ app = typer.Typer(add_completion=False, context_settings={"help_option_names": [
 app.command("compose")(music.compose)
 app.command("continue")(music.continue_)
 app.command("fill")(music.fill)
+app.command("plan")(planning.plan)
+app.command("analyze")(planning.analyze)
 app.command("generate")(generating.generate)
 app.command("train")(training.train)
 app.command("evaluate")(evaluation.evaluate)

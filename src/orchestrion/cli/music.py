@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -14,10 +14,12 @@ from orchestrion.cli import show
 from orchestrion.cli.checking import BestOf, Check, Tries, critic_of, tell_checks
 from orchestrion.errors import UserError
 from orchestrion.text import controls
+from orchestrion.text.reading import NotUnderstood, Understood
 from orchestrion.theory import Key, Meter
 
 if TYPE_CHECKING:
     from orchestrion.composing import Composition
+    from orchestrion.planning.plan import Plan
 
 FORMATS = ("mid", "wav", "png", "json", "musicxml")
 DEFAULT_FORMATS = "mid,wav,png,json"
@@ -39,7 +41,7 @@ def _read(parse: Callable[[str], Value]) -> Callable[[str], Value]:
     return parsed
 
 
-def _bar_range(text: str) -> tuple[int, int]:
+def bar_range(text: str) -> tuple[int, int]:
     """Read "5-8" or "5"."""
     match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:[-–]\s*([0-9]{1,6})\s*)?", text)
     if match is None:
@@ -69,12 +71,22 @@ Tempo = Annotated[
     typer.Option(parser=_read(controls.parse_tempo), metavar="BPM", help="Quarter notes a minute, or andante."),
 ]
 MeterOption = Annotated[
-    Meter | None, typer.Option(parser=_read(controls.parse_meter), metavar="METER", help="4/4, 3/4, 2/4 or 6/8.")
+    Meter | None, typer.Option(parser=_read(controls.parse_meter), metavar="METER", help="4/4, 3/4, 6/8, 12/8, 5/4 ...")
 ]
 Instruments = Annotated[
     Any, typer.Option(parser=_read(controls.parse_instruments), metavar="LIST", help='"piano, bass, drums".')
 ]
 KeyOption = Annotated[Key | None, typer.Option(parser=_read(controls.parse_key), metavar="KEY", help='"F# minor".')]
+ChordsOption = Annotated[
+    str | None, typer.Option(metavar="CHORDS", help='One a bar, again and again: "Am F C G", "ii V I", "C | Am F | G".')
+]
+FormOption = Annotated[
+    Any, typer.Option(parser=_read(controls.parse_form), metavar="FORM", help='"intro 4, verse 8, chorus 8" or "AABA".')
+]
+FeelOption = Annotated[Any, typer.Option(parser=_read(controls.parse_feel), metavar="FEEL", help="straight or swing.")]
+Candidates = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Compose so many of each piece and keep the best; else 8.")
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="The same line with the same seed gives the same music.")]
 Temperature = Annotated[
     float | None, typer.Option(help="0 to 3: less is plainer, more is wilder; else as suits the system, about 1.")
@@ -104,6 +116,14 @@ def compose(
     key: KeyOption = None,
     meter: MeterOption = None,
     instruments: Instruments = None,
+    chords: ChordsOption = None,
+    form: FormOption = None,
+    feel: FeelOption = None,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compose by this plan, as `orchestrion plan` writes it.")
+    ] = None,
+    candidates: Candidates = None,
+    takes: Annotated[int, typer.Option(min=0, max=3, help="Write so many of the next best candidates too.")] = 0,
     like: Annotated[Path | None, typer.Option(help="Music to open with and go on from.")] = None,
     seed: Seed = None,
     count: Count = 1,
@@ -121,7 +141,7 @@ def compose(
     tries: Tries = None,
     best_of: BestOf = None,
 ) -> None:
-    """Compose music from a sentence. An option beats the words."""
+    """Compose music from a sentence, or by a plan. An option beats the words."""
     from orchestrion.cli.corpus import opened_index
     from orchestrion.corpus.store import open_corpus
     from orchestrion.score.files import read
@@ -130,6 +150,7 @@ def compose(
         missing = "--against CORPUS, the corpus whose pieces" if against is None else "--reject NOTES, above which they"
         raise typer.BadParameter(f"to leave out copies, add {missing} count as copied")
     given = None if like is None else read(like)
+    by = None if plan is None else _plan_alone(plan, sentence, bars, tempo, key, meter, instruments, chords, form, feel)
     index = None if against is None else opened_index(open_corpus(against))
     critic = critic_of(check, best_of)
 
@@ -143,6 +164,11 @@ def compose(
             key=key,
             meter=meter,
             instruments=instruments or (),
+            chords=None if chords is None else controls.parse_chords(chords, key),
+            form=form,
+            feel=feel,
+            plan=by,
+            candidates=candidates,
             like=given,
             seconds=seconds,
             reject=reject,
@@ -153,7 +179,16 @@ def compose(
             **options,
         )
 
-    _make(made, out, formats, _chosen(model, system), seed, count, temperature, top_p)
+    _make(made, out, formats, _chosen(model, system), seed, count, temperature, top_p, takes)
+
+
+def _plan_alone(path: Path, sentence: str, *options: Any) -> Plan:
+    """The plan of a file. Raises typer.BadParameter where words or options would contradict it."""
+    from orchestrion.planning.files import read_plan
+
+    if sentence or any(option not in (None, ()) for option in options):
+        raise typer.BadParameter("the plan says it all; change it there, or leave out --plan", param_hint="'--plan'")
+    return read_plan(path)
 
 
 def continue_(
@@ -162,6 +197,7 @@ def continue_(
     out: Annotated[str | None, typer.Option(help="Default: FILE's name and -continued, here.")] = None,
     bars: Bars = None,
     key: KeyOption = None,
+    chords: ChordsOption = None,
     seed: Seed = None,
     count: Count = 1,
     temperature: Temperature = None,
@@ -180,7 +216,8 @@ def continue_(
     def made(**options: Any) -> list[Composition]:
         from orchestrion import composing
 
-        return composing.continue_score(score, added, sentence, key=key, seconds=seconds, **options)
+        progression = None if chords is None else controls.parse_chords(chords, key)
+        return composing.continue_score(score, added, sentence, key=key, chords=progression, seconds=seconds, **options)
 
     _make(made, out or f"{file.stem}-continued", formats, _chosen(model, system), seed, count, temperature, top_p)
 
@@ -188,7 +225,7 @@ def continue_(
 def fill(
     file: File,
     bars: Annotated[
-        Any, typer.Option(parser=_bar_range, metavar="FIRST-LAST", help="Bars to compose anew, from 1. Default: all.")
+        Any, typer.Option(parser=bar_range, metavar="FIRST-LAST", help="Bars to compose anew, from 1. Default: all.")
     ] = None,
     sentence: Sentence = "",
     tracks: Annotated[str, typer.Option(metavar="LIST", help='Names, instruments or numbers: "bass, 3".')] = "",
@@ -197,6 +234,7 @@ def fill(
     ] = None,
     out: Annotated[str | None, typer.Option(help="Default: FILE's name and -filled, here.")] = None,
     key: KeyOption = None,
+    chords: ChordsOption = None,
     seed: Seed = None,
     count: Count = 1,
     temperature: Temperature = None,
@@ -217,7 +255,8 @@ def fill(
         from orchestrion.given import tracks_named
 
         chosen = tracks_named(score, [name for name in tracks.split(",") if name.strip()])
-        return composing.fill(score, bars, chosen, sentence, add=add or (), key=key, **options)
+        progression = None if chords is None else controls.parse_chords(chords, key)
+        return composing.fill(score, bars, chosen, sentence, add=add or (), key=key, chords=progression, **options)
 
     _make(made, out or f"{file.stem}-filled", formats, _chosen(model, system), seed, count, temperature, top_p)
 
@@ -231,10 +270,11 @@ def _make(
     count: int,
     temperature: float | None,
     top_p: float | None,
+    takes: int = 0,
 ) -> None:
-    """Compose, write and tell what came of it."""
+    """Compose, write and tell what came of it; `takes` of the next best candidates as MIDI."""
     base = _base(out)
-    chosen = secrets.randbelow(2**31) if seed is None else seed
+    chosen = seed_or_chance(seed)
     from orchestrion.models import load
 
     loaded = load(model)
@@ -245,12 +285,17 @@ def _make(
         written = []
         for number, (piece, own_base) in enumerate(zip(pieces, bases, strict=True)):
             told(number, count)
-            written.append(piece.write(own_base, formats))
+            written.append(piece.write(own_base, formats) + piece.write_takes(own_base, takes))
     if seed is None:
         show.line(f"seed {chosen}, drawn by chance; with --seed {chosen} the same line makes the same music")
     _tell(pieces)
     for paths in written:
         show.line("wrote " + "  ".join(map(str, paths)), "green")
+
+
+def seed_or_chance(seed: int | None) -> int:
+    """The seed named, else one drawn by chance."""
+    return secrets.randbelow(2**31) if seed is None else seed
 
 
 def _chosen(model: Path | None, system: str | None) -> Path | None:
@@ -281,13 +326,14 @@ def _base(out: str) -> Path:
 def _tell(pieces: list[Composition]) -> None:
     """What was understood, what was not, and whether each control holds."""
     record = pieces[0].record
-    words = [
-        (said["words"], said["control"], _short(said["value"]), _standing(said["strength"], said["overruled_by"]))
-        for said in record["understood"]
-    ]
-    show.table(("words", "control", "value", ""), words, ["dim" if "not used" in row[-1] else "" for row in words])
-    for refused in record["not_understood"]:
-        show.line(f"not understood: {refused['words']!r}: {refused['reason']}", "yellow")
+    if pieces[0].plan is not None:
+        from orchestrion.planning.text import plan_lines
+
+        for text in plan_lines(pieces[0].plan):
+            show.line(text)
+        show.line("")
+    tell_words([Understood(**said) for said in record["understood"]],
+               [NotUnderstood(**said) for said in record["not_understood"]])  # fmt: skip
     if record["left_to_the_embedding"]:
         show.line(f"left to the network's feeling for words: {', '.join(record['left_to_the_embedding'])}")
     show.line("")
@@ -306,6 +352,15 @@ def _tell(pieces: list[Composition]) -> None:
     for reason, times in record["rejected"].items():
         show.line(f"drawn again {times:,} times: {reason}", "yellow")
     tell_checks([piece.record["check"] for piece in pieces])
+
+
+def tell_words(understood: Sequence[Understood], not_understood: Sequence[NotUnderstood]) -> None:
+    """What words were taken for, and which could not be."""
+    words = [(said.words, said.control, _short(said.value), _standing(said.strength, said.overruled_by))
+             for said in understood]  # fmt: skip
+    show.table(("words", "control", "value", ""), words, ["dim" if "not used" in row[-1] else "" for row in words])
+    for refused in not_understood:
+        show.line(f"not understood: {refused.words!r}: {refused.reason}", "yellow")
 
 
 def _standing(strength: str, overruled_by: str) -> str:

@@ -16,7 +16,7 @@ from symusic import Score
 
 from orchestrion.corpus.dataset import Facts
 from orchestrion.corpus.phrasing import Speaker
-from orchestrion.score.analysis import estimate_key, mean_polyphony, notes_per_quarter
+from orchestrion.score.analysis import estimate_key, mean_polyphony, notes_per_quarter, swings
 from orchestrion.score.bars import bars, instrument, tempo
 from orchestrion.theory import DRUMS, Key, instrument_name
 
@@ -70,13 +70,6 @@ def level(value: float, first: str, *steps: float | str) -> str:
     """The word of the stretch in which the value lies: word, limit, word, limit, word and so on upwards."""
     limits, words = np.array(steps[::2], dtype=float), (first, *steps[1::2])
     return str(words[int(np.searchsorted(limits, value, side="right"))])
-
-
-def swings(tpq: int, onsets: np.ndarray) -> bool:
-    """Whether notes between the beats come at two thirds of a beat, and few at a third (triplets) or the half."""
-    place = (onsets % tpq) / tpq
-    third, half, late = (int(np.sum(abs(place - at) < 0.06)) for at in (1 / 3, 1 / 2, 2 / 3))
-    return late >= 16 and late > 3 * half and late > 2 * third
 
 
 def guessed_mood(key: Key, pace: str, notes_per_second: float) -> str:

@@ -122,7 +122,7 @@ def write_picture(
         rows = replace(rows, above=LABEL_HEIGHT * (bool(sections) + bool(chords)))
 
     legend_step = 0.21 if len(tracks) <= 40 else 0.15
-    height = max(rows.top(len(rows.bars)), HEAD + len(tracks) * legend_step) + 0.15
+    height = max(rows.top(len(rows.bars)) - rows.above, HEAD + len(tracks) * legend_step) + 0.15
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, facecolor=PAPER)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
     axes.set_axis_off()

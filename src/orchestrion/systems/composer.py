@@ -323,6 +323,9 @@ class Composer(System):
         while session.step():
             if request.progress:
                 request.progress(min(writer.bar for writer in writers), len(hole))
+        if request.likelihood:
+            for number, mean in enumerate(session.nats / np.maximum(session.notes, 1)):
+                request.likelihood(number, float(mean))
         if request.progress:
             request.progress(len(hole), len(hole))
         return [decode(writer.cells()) for writer in writers]
@@ -431,6 +434,8 @@ class _Session:
     ) -> None:  # fmt: skip
         self.composer, self.stepper, self.request = composer, stepper, request
         self.writers, self.rngs = list(writers), rngs  # of the pieces that are not done
+        self.nats, self.notes = np.zeros(len(writers)), np.zeros(len(writers))  # of all pieces, by what was drawn
+        self.numbers = np.arange(len(writers))  # of the pieces that are not done among all
         config = composer.config
         given, _ = _grid(request)
         self.lean = _lean(request.leaning)
@@ -501,16 +506,25 @@ class _Session:
             for masks in (CellWriter.pitches, CellWriter.durations):
                 legal = np.stack([masks(writer, int(p)) for writer, p in zip(writers, values[0], strict=True)])
                 legal[~sounding] = True
-                values.append(self._draw(len(values), values, legal, uniforms))
+                values.append(self._draw(len(values), values, legal, uniforms, sounding))
             anything = np.ones((len(writers), FIELD_SIZES[3]), bool)
-            values.append(self._draw(3, values, anything, uniforms))
+            values.append(self._draw(3, values, anything, uniforms, sounding))
+            self.notes[self.numbers[sounding]] += 1
         self._advance(sounding, values)
         return True
 
-    def _draw(self, field: int, values: list[np.ndarray], legal: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    def _draw(
+        self, field: int, values: list[np.ndarray], legal: np.ndarray, uniforms: np.ndarray,
+        sounding: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         logits = self.stepper.field_logits(self.hidden[field], field, values) + self.lean[field]
         request = self.request
-        return draw(logits, legal, uniforms[:, field], temperature=request.temperature, top_p=request.top_p)
+        drawn = draw(logits, legal, uniforms[:, field], temperature=request.temperature, top_p=request.top_p)
+        if request.likelihood:
+            chosen = logits[np.arange(len(drawn)), drawn]
+            whole = np.logaddexp.reduce(np.where(legal, logits, -np.inf), axis=1)
+            self.nats[self.numbers] += whole - chosen if sounding is None else np.where(sounding, whole - chosen, 0)
+        return drawn
 
     def _advance(self, sounding: np.ndarray, values: list[np.ndarray]) -> None:
         rows, busy = [], []
@@ -539,6 +553,7 @@ class _Session:
         """Go on with these sequences alone."""
         self.writers, self.rngs = [self.writers[i] for i in busy], [self.rngs[i] for i in busy]
         self.first_bars = [self.first_bars[i] for i in busy]
+        self.numbers = self.numbers[busy]
         old = self.reading
         caches = [Cache(cache.keys[busy], cache.values[busy]) for cache in old.caches]
         self.reading = Reading(caches, old.lengths[busy], old.condition[busy])

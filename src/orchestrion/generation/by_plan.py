@@ -1,0 +1,98 @@
+"""A reading -> a plan -> candidates -> the best of them, with the record of all three."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from symusic import Score
+
+from orchestrion.generation.brief import Brief, plain_plan
+from orchestrion.generation.candidates import Candidate, ranked
+from orchestrion.models import WEIGHTS, Model, load
+from orchestrion.planning.cell_plan import cell_plan
+from orchestrion.planning.plan import Plan
+from orchestrion.planning.text import plan_record
+from orchestrion.representations.cells import Cells, encode, instrument_order
+from orchestrion.representations.steps import shift_to_common_key
+from orchestrion.system import Request
+from orchestrion.text.controls import Controls, Reading
+from orchestrion.text.weighing import TYPICAL_TEMPO
+from orchestrion.theory import Key
+from orchestrion.wishes import Composition, Wish
+
+MAX_CANDIDATES = 64
+PLANNER = "planner"
+TAKES = 3  # further candidates that are kept beside the best
+
+
+def planned(reading: Reading, seed: int, index: int = 0, planner: Model | None = None) -> Plan:
+    """The plan of piece `index`: what was asked, completed by a planner; by plain rules where there is none. The same
+    seed and index give the same plan. Raises BriefError, PlanError or ControlsError."""
+    rng = np.random.default_rng((seed, index, 0x706C616E))
+    key, strict = asked_key(reading.controls, rng)
+    brief = Brief.of(reading, key, strict)
+    if planner is None and (WEIGHTS / PLANNER / "config.json").exists():
+        planner = load(PLANNER)
+    if planner is None:
+        key = key or brief.asked.key or Key(0, "major")
+        return plain_plan(brief, key, reading.controls.tempo or TYPICAL_TEMPO)
+    states = None
+    if reading.sentence.strip():
+        from orchestrion.text.token_states import token_states
+
+        states = token_states(reading.sentence)
+    system: Any = planner.system
+    return brief.shaped(system.plan(brief.asked, states, rng)[0])
+
+
+def asked_key(controls: Controls, rng: np.random.Generator) -> tuple[Key | None, bool]:
+    """The key that was asked for and whether it holds: of a mode alone on a tonic drawn by `rng`."""
+    if controls.key is not None:
+        return controls.key, True
+    if controls.mode is None:
+        return None, False
+    tonics = (0, 7, 2, 5, 9, 4, 10) if controls.mode == "major" else (9, 4, 2, 11, 7, 0)
+    return Key(int(rng.choice(tonics)), controls.mode), True
+
+
+def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
+    """Piece `index` of a wish by its plan: the best of `count` candidates, and its record."""
+    instruments = tuple(sorted(plan.instruments, key=instrument_order))
+    nothing = Cells(np.zeros((0, 6), np.int16), instruments, plan.bar_meters, plan.tempo)
+    rng = np.random.default_rng((wish.seed, index, 0x63656C6C))
+    told = cell_plan(plan, nothing, shift_to_common_key(plan.key), rng=rng)
+    meter = plan.meters[0][0]
+    request = Request(bars=plan.bars, tempo=plan.tempo, meter=meter, instruments=instruments, key=plan.key,
+                      strict_key=plan.origins.get("key", "") == "asked", plan=told)  # fmt: skip
+    if len(plan.meters) > 1:
+        request = replace(request, given=nothing, hole=np.ones((plan.bars, len(instruments)), bool))
+    best: list[Candidate] = []
+
+    def choose(request: Request, rng: np.random.Generator) -> Score:
+        nats = [0.0] * count
+        scores = wish.model.system.generate(
+            replace(request, count=count, likelihood=lambda number, mean: nats.__setitem__(number, mean)), rng
+        )
+        best[:] = ranked(plan, scores, nats)
+        return best[0].score
+
+    take = replace(wish, count=1, piece=index, choose=choose).generate(request)[0]
+    asked = Controls(plan.bars, plan.tempo, plan.key if request.strict_key else None, None,
+                     meter if len(plan.meters) == 1 else None, instruments)  # fmt: skip
+    piece = wish.composition(request, "composes by a plan", take, asked, index)
+    chosen = next(candidate for candidate in best if candidate.score is take.score)
+    record = piece.record | {
+        "plan": plan_record(plan, encode(take.score)) | {"whole": plan.to_json()},
+        "candidates": {
+            "count": count,
+            "marks": [_rounded({"mark": c.mark, "nats": c.nats, **c.marks}) for c in best],
+        },
+    }
+    others = tuple(candidate.score for candidate in best if candidate is not chosen)
+    return replace(piece, record=record, plan=plan, takes=others[:TAKES])
+
+
+def _rounded(marks: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else round(float(value), 4) for name, value in marks.items()}
