@@ -78,7 +78,7 @@ def understood(line: str) -> None:
 
 def test_every_line_runs(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {shlex.split(line)[1] for line in LINES} == {
-        "compose", "continue", "fill", "generate", "corpus", "train", "evaluate", *WAITING
+        "compose", "plan", "analyze", "continue", "fill", "generate", "corpus", "train", "evaluate", *WAITING
     }  # fmt: skip
     for line in LINES:
         if shlex.split(line)[1] in WAITING:
@@ -111,7 +111,7 @@ def test_the_table_of_systems_is_the_list_of_systems() -> None:
 
 def test_options_named_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
-    for command in ("compose", "continue", "fill", "train", "evaluate", "corpus build", "active", "label", "listen"):
+    for command in ("compose", "plan", "analyze", "continue", "fill", "train", "evaluate", "corpus build", "active", "label", "listen"):
         assert ran(f"orchestrion {command} --help") == 0
         helps += capsys.readouterr().out
     for option in set(re.findall(r"`(--[a-z-]+)", README)) - {"--no-deps"}:
