@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import numpy as np
+import torch
 from symusic import Score
 
 from orchestrion.generation.brief import Brief, plain_plan
@@ -16,7 +20,7 @@ from orchestrion.planning.plan import Plan
 from orchestrion.planning.text import plan_record
 from orchestrion.representations.cells import Cells, encode, instrument_order
 from orchestrion.representations.steps import shift_to_common_key
-from orchestrion.system import Request
+from orchestrion.system import Request, System
 from orchestrion.text.controls import Controls, Reading
 from orchestrion.text.weighing import TYPICAL_TEMPO
 from orchestrion.theory import Key
@@ -24,6 +28,7 @@ from orchestrion.wishes import Composition, Wish
 
 MAX_CANDIDATES = 64
 PLANNER = "planner"
+GROUPS = 2  # of candidates: most of the time is spent in products, so two threads share the work
 TAKES = 3  # further candidates that are kept beside the best
 
 
@@ -71,11 +76,7 @@ def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
     best: list[Candidate] = []
 
     def choose(request: Request, rng: np.random.Generator) -> Score:
-        nats = [0.0] * count
-        scores = wish.model.system.generate(
-            replace(request, count=count, likelihood=lambda number, mean: nats.__setitem__(number, mean)), rng
-        )
-        best[:] = ranked(plan, scores, nats)
+        best[:] = ranked(plan, *drawn(wish.model.system, request, count, rng))
         return best[0].score
 
     take = replace(wish, count=1, piece=index, choose=choose).generate(request)[0]
@@ -92,6 +93,44 @@ def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
     }
     others = tuple(candidate.score for candidate in best if candidate is not chosen)
     return replace(piece, record=record, plan=plan, takes=others[:TAKES])
+
+
+def drawn(
+    system: System, request: Request, count: int, rng: np.random.Generator
+) -> tuple[list[Score], list[float]]:  # fmt: skip
+    """`count` candidates and the mean nats a note of each, from GROUPS batches that are composed side by side. How they
+    are shared out does not depend on the machine, so neither does the music."""
+    sizes = [count // GROUPS + (group < count % GROUPS) for group in range(GROUPS)]
+    stopped = Event()
+    bars = [0 if size else request.bars for size in sizes]
+
+    def compose(group: int, own: np.random.Generator) -> tuple[list[Score], list[float]]:
+        nats = [0.0] * sizes[group]
+
+        def told(done: int, total: int) -> None:
+            if stopped.is_set():
+                raise KeyboardInterrupt
+            bars[group] = done
+            if request.progress:
+                request.progress(min(bars), total)
+
+        made = system.generate(
+            replace(request, count=sizes[group], progress=told, likelihood=nats.__setitem__), own
+        )  # fmt: skip
+        bars[group] = request.bars
+        return made, nats
+
+    work = [(group, own) for group, own in enumerate(rng.spawn(GROUPS)) if sizes[group]]
+    if len(work) == 1 or (os.cpu_count() or 1) == 1:
+        parts = [compose(*group) for group in work]
+    else:
+        with ThreadPoolExecutor(GROUPS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+            try:
+                parts = list(threads.map(lambda group: compose(*group), work))
+            except BaseException:
+                stopped.set()  # the other group ends at its next note, not at the end of its piece
+                raise
+    return [score for made, _ in parts for score in made], [mean for _, nats in parts for mean in nats]
 
 
 def _rounded(marks: dict[str, float]) -> dict[str, float | None]:
