@@ -5,6 +5,8 @@ checkpoints/STEP/   the last and the best checkpoint
 history.jsonl       a row a step: training loss and, where it was measured, validation figures
 loss.png            the curve so far
 tensorboard/        the same for TensorBoard
+
+The curve takes matplotlib and TensorBoard tensorboardX; where one is not installed a run goes on without.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,29 +78,29 @@ class Log:
     """
 
     def __init__(self, out: Path, step: int, write: bool) -> None:
-        from tensorboardX import SummaryWriter
-
         self.out, self.path = out, out / "history.jsonl"
         self.rows: list[dict[str, Any]] = [row for row in _rows(self.path) if row["step"] <= step]
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1, write_to_disk=write)
-        self.write = write
+        self.board, self.write = _board(out / "tensorboard", step, write), write
 
     def __enter__(self) -> Log:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.board.close()
+        if self.board is not None:
+            self.board.close()
 
     def add(
         self, step: int, losses: dict[str, float], validation: dict[str, float], remarks: Sequence[str] = ()
     ) -> None:
         figures = {f"train/{k}": v for k, v in losses.items()} | {f"validation/{k}": v for k, v in validation.items()}
-        for key, value in figures.items():
-            self.board.add_scalar(key, value, step)
+        if self.board is not None:
+            for key, value in figures.items():
+                self.board.add_scalar(key, value, step)
         self.rows.append({"step": step, **figures, **({"remarks": list(remarks)} if remarks else {})})
 
     def flush(self) -> None:
-        self.board.flush()
+        if self.board is not None:
+            self.board.flush()
         if self.write:
             replace_file(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
@@ -105,7 +108,17 @@ class Log:
         from orchestrion.render.picture import write_loss_curve
 
         if self.write:
-            write_loss_curve(self.rows, self.out / "loss.png")
+            with suppress(ModuleNotFoundError):
+                write_loss_curve(self.rows, self.out / "loss.png")
+
+
+def _board(folder: Path, step: int, write: bool) -> Any:
+    """A writer for TensorBoard, None where tensorboardX is missing."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1, write_to_disk=write)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

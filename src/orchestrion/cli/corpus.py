@@ -1,4 +1,4 @@
-"""`orchestrion corpus build`, `info`, `embed` and `index`."""
+"""`orchestrion corpus build`, `info`, `embed`, `index`, `pack` and `unpack`."""
 
 from __future__ import annotations
 
@@ -78,6 +78,57 @@ def index(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")])
 
     found = opened_index(open_corpus(corpus))
     show.line(f"{len(found.ids):,} training pieces, {len(found.moves) - len(found.starts):,} moves indexed")
+
+
+@app.command()
+def pack(
+    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The packed file, or a folder for it.")],
+    max_mib: Annotated[float, typer.Option(min=0.001, help="The most that it may take.")] = 60,
+    dataset_shares: Annotated[
+        str, typer.Option(metavar="NAME=SHARE,...", help="Take only the cleanest share of some datasets: band=0.5.")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that pack.")] = os.cpu_count() or 1,
+) -> None:
+    """Put what training the composer needs of a corpus into one small file, to carry to another machine. What does not
+    fit is left out: plans, then near duplicates and the least clean pieces."""
+    from orchestrion.corpus.packed import pack as write_packed
+    from orchestrion.corpus.store import open_corpus
+
+    shares = _shares(dataset_shares)
+    opened, limit = open_corpus(corpus), int(max_mib * 2**20)
+    with show.progress("packing", "pieces") as told:
+        packed = write_packed(opened, out, max_bytes=limit, shares=shares, workers=workers, progress=told)
+    plans = "with their plans" if packed.plans else "without plans, which unpacking estimates again"
+    show.line(
+        f"{packed.path}: {packed.bytes / 2**20:.1f} MiB, {packed.pieces:,} pieces, {packed.notes:,} notes, {plans}"
+    )
+    if packed.left_out:
+        show.table(("left out", "reason"), [(count, reason) for reason, count in packed.left_out.items()])
+
+
+@app.command()
+def unpack(
+    packed: Annotated[Path, typer.Argument(metavar="FILE", help="A packed corpus.")],
+    out: Annotated[Path, typer.Option(help="Folder of the corpus, a new one.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that unpack.")] = os.cpu_count() or 1,
+) -> None:
+    """Make a corpus of a packed file: notes and plans, without captions and without music in real time."""
+    from orchestrion.corpus.packed import unpack as read_packed
+
+    with show.progress("unpacking", "pieces") as told:
+        corpus = read_packed(packed, out, workers=workers, progress=told)
+    _describe(corpus)
+
+
+def _shares(text: str) -> dict[str, float]:
+    """ "band=0.5,commu=1" as shares by name. Raises typer.BadParameter."""
+    try:
+        return {name: float(share) for name, _, share in (part.partition("=") for part in text.split(",") if part)}
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}: expected NAME=SHARE,..., such as band=0.5", param_hint="'--dataset-shares'"
+        ) from None
 
 
 def opened_index(corpus: Corpus) -> CopyIndex:
