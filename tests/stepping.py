@@ -163,6 +163,7 @@ class FrameRNNStepping(Stepping):
 STEPPING: dict[str, Stepping | None] = {
     "composer": ComposerStepping(),
     "ape_gan": None,
+    "planner": None,
     "attention_grid": TokenStepping(),
     "attention_rnn": TokenStepping(),
     "bilstm_gan": None,

@@ -14,6 +14,7 @@ from orchestrion import composing
 from orchestrion.chords import parse_progression
 from orchestrion.generation.around import plan_around
 from orchestrion.generation.brief import Brief, BriefError
+from orchestrion.generation.by_plan import planned
 from orchestrion.generation.candidates import marks_of, ranked, stuck_share
 from orchestrion.models import Model
 from orchestrion.planning import arrays
@@ -94,6 +95,13 @@ def test_words_become_a_brief() -> None:
     assert (asked.feel, asked.style) == ("swing", "folk")
     with pytest.raises(BriefError, match=r"chord A7 \(bar 2\)"):
         Brief.of(read_controls("in C major over C A7 Dm"), Key(0, "major"), strict=True)
+
+
+def test_chords_without_a_key_bring_their_own() -> None:
+    plan = planned(read_controls("a sad piano tune over Am F C G"), seed=0, planner=None)
+    assert plan.key == Key(9, "minor")
+    assert plan.chords[0] is not None
+    assert plan.chords[0].name == "Am"
 
 
 def test_dynamics_move_the_levels_of_a_plan() -> None:

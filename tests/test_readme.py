@@ -111,7 +111,8 @@ def test_the_table_of_systems_is_the_list_of_systems() -> None:
 
 def test_options_named_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
-    for command in ("compose", "plan", "analyze", "continue", "fill", "train", "evaluate", "corpus build", "active", "label", "listen"):
+    commands = "compose, plan, analyze, continue, fill, train, evaluate, corpus build, active, label, listen"
+    for command in commands.split(", "):
         assert ran(f"orchestrion {command} --help") == 0
         helps += capsys.readouterr().out
     for option in set(re.findall(r"`(--[a-z-]+)", README)) - {"--no-deps"}:

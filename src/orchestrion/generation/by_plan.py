@@ -36,7 +36,7 @@ def planned(reading: Reading, seed: int, index: int = 0, planner: Model | None =
     """The plan of piece `index`: what was asked, completed by a planner; by plain rules where there is none. The same
     seed and index give the same plan. Raises BriefError, PlanError or ControlsError."""
     rng = np.random.default_rng((seed, index, 0x706C616E))
-    key, strict = asked_key(reading.controls, rng)
+    key, strict = asked_key(reading, rng)
     brief = Brief.of(reading, key, strict)
     if planner is None and (WEIGHTS / PLANNER / "config.json").exists():
         planner = load(PLANNER)
@@ -52,10 +52,14 @@ def planned(reading: Reading, seed: int, index: int = 0, planner: Model | None =
     return brief.shaped(system.plan(brief.asked, states, rng)[0])
 
 
-def asked_key(controls: Controls, rng: np.random.Generator) -> tuple[Key | None, bool]:
-    """The key that was asked for and whether it holds: of a mode alone on a tonic drawn by `rng`."""
+def asked_key(reading: Reading, rng: np.random.Generator) -> tuple[Key | None, bool]:
+    """The key that was asked for and whether it holds: of chords alone the likeliest, which does not bind the notes; of
+    a mode alone on a tonic drawn by `rng`."""
+    controls = reading.controls
     if controls.key is not None:
         return controls.key, True
+    if reading.progression is not None:
+        return reading.progression.likely_key(controls.mode), False
     if controls.mode is None:
         return None, False
     tonics = (0, 7, 2, 5, 9, 4, 10) if controls.mode == "major" else (9, 4, 2, 11, 7, 0)

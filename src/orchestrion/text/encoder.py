@@ -124,11 +124,27 @@ class SentenceEncoder:
         if not all(tokens):
             raise EncoderError(f"the encoder {self.name} makes no tokens of {sentences[tokens.index([])]!r}")
         embeddings = np.zeros((len(tokens), self.width), np.float32)
+        for rows, states in self._read(tokens):
+            embeddings[rows] = nn.functional.normalize(states.mean(1), dim=-1).numpy()
+        return embeddings
+
+    def states(self, sentences: Sequence[str]) -> list[np.ndarray]:
+        """N sentences -> of each (T, D) float32, what the model makes of every token, its first and last sign among
+        them. Raises EncoderError as `encode` does."""
+        tokens = [self._tokenise(sentence) for sentence in sentences]
+        if not all(tokens):
+            raise EncoderError(f"the encoder {self.name} makes no tokens of {sentences[tokens.index([])]!r}")
+        found: list[np.ndarray] = [np.zeros((0, self.width), np.float32)] * len(tokens)
+        for rows, states in self._read(tokens):
+            for row, own in zip(rows, states.numpy(), strict=True):
+                found[row] = own
+        return found
+
+    def _read(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], Tensor]]:
+        """Row numbers of sentences of one length, and their states (B, T, D)."""
         with torch.inference_mode():
             for rows in _same_length(tokens):
-                states = self._model(torch.tensor([tokens[row] for row in rows]))  # (B, T, D)
-                embeddings[rows] = nn.functional.normalize(states.float().mean(1), dim=-1).numpy()
-        return embeddings
+                yield rows, self._model(torch.tensor([tokens[row] for row in rows])).float()
 
 
 def _same_length(tokens: list[list[int]]) -> Iterator[list[int]]:
