@@ -97,6 +97,17 @@ def test_words_become_a_brief() -> None:
         Brief.of(read_controls("in C major over C A7 Dm"), Key(0, "major"), strict=True)
 
 
+def test_sections_of_a_form_that_was_asked_for_are_told_again() -> None:
+    plan = small_plan(0.9)
+    parts = (replace(plan.parts[0], levels=(SOME, None, SOME, Levels(density=7))), *plan.parts[1:])
+    chords = (*plan.chords[:8], *parse_progression("F G").in_key(Key(0, "major")) * 2, *plan.chords[16:])
+    other = replace(plan, parts=parts, chords=chords)
+    shaped = Brief.of(read_controls("AABA, 16 bars"), None, strict=False).shaped(other)
+    assert shaped.parts[0].levels == (SOME, SOME, SOME, SOME)
+    assert shaped.chords[8:16] == shaped.chords[:8]
+    assert max(section.variation for section in shaped.sections) == pytest.approx(0.15)
+
+
 def test_chords_without_a_key_bring_their_own() -> None:
     plan = planned(read_controls("a sad piano tune over Am F C G"), seed=0, planner=None)
     assert plan.key == Key(9, "minor")

@@ -35,6 +35,7 @@ from orchestrion.text.controls import (
     Controls,
     ControlsError,
     NotUnderstood,
+    Reading,
     merge,
     read_controls,
 )
@@ -115,10 +116,11 @@ def compose(
         raise ComposeError(f"bars 1 to {total // 2} of the music given are silent; ask for more bars or cut them off")
     given = Given.of(opened)
     opening = len(given.cells.meters)
-    new = [program for program in reading.controls.instruments if program not in given.cells.instruments]
-    stays = sorted(set(given.cells.instruments) - set(reading.controls.instruments), key=instrument_order)
-    if reading.controls.instruments and stays:
-        asked_alone = NotUnderstood(value_text(reading.controls.instruments),
+    named = _named(reading)
+    new = [program for program in named if program not in given.cells.instruments]
+    stays = sorted(set(given.cells.instruments) - set(named), key=instrument_order)
+    if named and stays:
+        asked_alone = NotUnderstood(value_text(named),
                                     f"not alone: {value_text(tuple(stays))} of the music given play on")  # fmt: skip
         wish = replace(wish, reading=replace(reading, not_understood=(*reading.not_understood, asked_alone)))
     given = given.extended(total - opening, new)
@@ -126,6 +128,18 @@ def compose(
     hole[opening:] = True
     hole[:, [source is None for source in given.sources]] = True
     return _around(wish, given, hole, f"opens with {opening} bars of the music given")
+
+
+def _named(reading: Reading) -> tuple[int, ...]:
+    """The instruments that were named, without those that only the style's band brings."""
+    left = list(reading.band)
+    named = []
+    for program in reading.controls.instruments:
+        if program in left:
+            left.remove(program)
+        else:
+            named.append(program)
+    return tuple(named)
 
 
 def continue_score(score: Score, bars: int, sentence: str = "", **options: Any) -> list[Composition]:

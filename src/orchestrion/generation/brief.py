@@ -23,6 +23,7 @@ from orchestrion.theory import Key
 DEFAULT_BARS = 16
 LEANT_LEVELS = 2  # by which a whole leaning moves a level
 DYNAMIC_LEVELS = 2.5  # by which loudness moves between the softest and the loudest section that words ask for
+ASKED_VARIED, MOST_VARIED = 0.15, 0.5  # share of a section that is written anew where its form was asked for, or not
 BUSIER = 0.5  # of that, by which density moves along
 
 
@@ -70,7 +71,9 @@ class Brief:
         return cls(reading, asked)
 
     def shaped(self, plan: Plan) -> Plan:
-        """The plan with its levels moved as the words lean: over all, and from section to section."""
+        """The plan with its sections taken up as is asked, and its levels moved as the words lean: over all, and from
+        section to section."""
+        plan = _taken_up(plan) if self.asked.form else _capped(plan, MOST_VARIED)
         leaning, _ = read_leaning(self.reading.sentence)
         offsets = loudness_offsets(self.reading.dynamics, [section.name or section.letter for section in plan.sections])
         if leaning == Leaning() and not any(offsets):
@@ -83,6 +86,29 @@ class Brief:
             for part in plan.parts
         )  # fmt: skip
         return replace(plan, parts=parts)
+
+
+def _taken_up(plan: Plan) -> Plan:
+    """The plan of a form that was asked for: a section with the letter of an earlier one has its chords and levels, so
+    that it can be told again. The last bar keeps its own chords."""
+    chords, levels = list(plan.chords), [list(part.levels) for part in plan.parts]
+    for number, section in enumerate(plan.sections):
+        first = plan.takes_up(number)
+        if first is None:
+            continue
+        for own in levels:
+            own[number] = own[first]
+        shared = min(section.bars, plan.sections[first].bars, plan.bars - 1 - plan.starts[number])
+        if chords and shared > 0:
+            here, there = 2 * plan.starts[number], 2 * plan.starts[first]
+            chords[here : here + 2 * shared] = chords[there : there + 2 * shared]
+    parts = tuple(replace(part, levels=tuple(own)) for part, own in zip(plan.parts, levels, strict=True))
+    return _capped(replace(plan, chords=tuple(chords), parts=parts), ASKED_VARIED)
+
+
+def _capped(plan: Plan, most: float) -> Plan:
+    sections = (replace(section, variation=min(section.variation, most)) for section in plan.sections)
+    return replace(plan, sections=tuple(sections))
 
 
 def _check_chords(progression: tuple[Chord | None, ...], key: Key) -> None:
