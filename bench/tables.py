@@ -22,7 +22,7 @@ PAGE = BENCH.parent / "docs" / "results.md"
 WEIGHTS = BENCH.parent / "src" / "orchestrion" / "weights"
 #: What the model card of each of the bundled weights tells of.
 CARDS = {
-    "composer": ("composer_likelihood", "music"), "music_transformer": ("maestro",), "ape_gan": ("gate", "word_groups"),
+    "composer": ("composer_goals",), "music_transformer": ("maestro",), "ape_gan": ("gate", "word_groups"),
     "planner": ("planner_likelihood",),
 }  # fmt: skip
 #: Results that have a page of their own: prose with tables between markers.

@@ -35,6 +35,7 @@ from orchestrion.text.encoder import SentenceEncoder
 from orchestrion.theory import Key
 
 WORDS = "a piano piece in C major, 4 bars"
+LONGER = "a busy piano piece in C major, 12 bars"  # with phrases long enough to be copies
 
 
 @cache
@@ -200,9 +201,9 @@ def test_the_best_of_several_is_handed_out(model: Model, picky: Model) -> None:
 
 def test_copies_are_no_candidates(model: Model) -> None:
     always = critic_with(500.0)
-    plain = compose(WORDS, count=3, seed=5, model=model, encoder=encoder())
+    plain = compose(LONGER, count=3, seed=5, model=model, encoder=encoder())
     known = CopyIndex.build([("copied", plain[1].score)], "a corpus")
-    pieces = compose(WORDS, count=3, seed=5, model=model, encoder=encoder(), check=always, reject=10, against=known)
+    pieces = compose(LONGER, count=3, seed=5, model=model, encoder=encoder(), check=always, reject=10, against=known)
     assert [one == other for one, other in zip(midi(pieces), midi(plain), strict=True)] == [True, False, True]
     assert [piece.record["copying"]["tries"] for piece in pieces] == [1, 2, 1]
     assert [piece.record["check"]["tries"] for piece in pieces] == [1, 1, 1], "a copy was not heard"

@@ -77,17 +77,19 @@ def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
                       strict_key=plan.origins.get("key", "") == "asked", plan=told)  # fmt: skip
     if len(plan.meters) > 1:
         request = replace(request, given=nothing, hole=np.ones((plan.bars, len(instruments)), bool))
-    best: list[Candidate] = []
+    tries: list[
+        list[Candidate]
+    ] = []  # where copies are rejected or a critic chooses, a piece is composed several times
 
     def choose(request: Request, rng: np.random.Generator) -> Score:
-        best[:] = ranked(plan, *drawn(wish.model.system, request, count, rng))
-        return best[0].score
+        tries.append(ranked(plan, *drawn(wish.model.system, request, count, rng)))
+        return tries[-1][0].score
 
     take = replace(wish, count=1, piece=index, choose=choose).generate(request)[0]
     asked = Controls(plan.bars, plan.tempo, plan.key if request.strict_key else None, None,
                      meter if len(plan.meters) == 1 else None, instruments)  # fmt: skip
     piece = wish.composition(request, "composes by a plan", take, asked, index)
-    chosen = next(candidate for candidate in best if candidate.score is take.score)
+    best = next(found for found in tries if found[0].score is take.score)
     record = piece.record | {
         "plan": plan_record(plan, encode(take.score)) | {"whole": plan.to_json()},
         "candidates": {
@@ -95,8 +97,7 @@ def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
             "marks": [_rounded({"mark": c.mark, "nats": c.nats, **c.marks}) for c in best],
         },
     }
-    others = tuple(candidate.score for candidate in best if candidate is not chosen)
-    return replace(piece, record=record, plan=plan, takes=others[:TAKES])
+    return replace(piece, record=record, plan=plan, takes=tuple(candidate.score for candidate in best[1 : 1 + TAKES]))
 
 
 def drawn(
