@@ -76,7 +76,7 @@ class LevelsKept:
 def sought_plan(reading: Reading, seed: int) -> Plan:
     """What a sentence asks of a plan outright, all else open: chords and form as `generation.by_plan.planned` with that
     seed reads them."""
-    key, strict = asked_key(reading.controls, np.random.default_rng((seed, 0, 0x706C616E)))
+    key, strict = asked_key(reading, np.random.default_rng((seed, 0, 0x706C616E)))
     brief = Brief.of(reading, key, strict)
     return plain_plan(brief, key or brief.asked.key or Key(0, "major"), reading.controls.tempo or TYPICAL_TEMPO)
 
