@@ -218,7 +218,7 @@ def test_stepping_equals_reading(learned: System, stepping: Stepping, four: Corp
     while at < steps:
         size = min(int(rng.choice([1, 2, 9, 30])), steps - at)
         got, state = stepping.step(learned, sequence[:, at : at + size], state)
-        torch.testing.assert_close(got, known[:, at : at + size], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(got, known[:, at : at + size], atol=5e-5, rtol=5e-5)
         at += size
 
 
