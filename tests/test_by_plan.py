@@ -108,6 +108,15 @@ def test_sections_of_a_form_that_was_asked_for_are_told_again() -> None:
     assert max(section.variation for section in shaped.sections) == pytest.approx(0.15)
 
 
+def test_a_lone_pianist_has_both_hands() -> None:
+    high = Part(0, "melody", (Levels(register=7, polyphony=0), None, Levels(), Levels(register=0)))
+    plan = replace(small_plan(), parts=(high,))
+    shaped = Brief.of(read_controls("a piano piece"), None, strict=False).shaped(plan).parts[0].levels
+    assert shaped == (Levels(register=4, polyphony=2), None, Levels(), Levels(register=2))
+    flute = replace(plan, parts=(replace(high, instrument=73),))
+    assert Brief.of(read_controls("for flute"), None, strict=False).shaped(flute).parts == flute.parts
+
+
 def test_chords_without_a_key_bring_their_own() -> None:
     plan = planned(read_controls("a sad piano tune over Am F C G"), seed=0, planner=None)
     assert plan.key == Key(9, "minor")

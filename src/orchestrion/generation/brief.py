@@ -24,6 +24,7 @@ DEFAULT_BARS = 16
 LEANT_LEVELS = 2  # by which a whole leaning moves a level
 DYNAMIC_LEVELS = 2.5  # by which loudness moves between the softest and the loudest section that words ask for
 ASKED_VARIED, MOST_VARIED = 0.15, 0.5  # share of a section that is written anew where its form was asked for, or not
+SOLO_CHORDS = frozenset((*range(8), *range(16, 24), *range(24, 28), 46))  # who plays bass and melody at once
 BUSIER = 0.5  # of that, by which density moves along
 
 
@@ -74,6 +75,7 @@ class Brief:
         """The plan with its sections taken up as is asked, and its levels moved as the words lean: over all, and from
         section to section."""
         plan = _taken_up(plan) if self.asked.form else _capped(plan, MOST_VARIED)
+        plan = _with_both_hands(plan)
         leaning, _ = read_leaning(self.reading.sentence)
         offsets = loudness_offsets(self.reading.dynamics, [section.name or section.letter for section in plan.sections])
         if leaning == Leaning() and not any(offsets):
@@ -104,6 +106,23 @@ def _taken_up(plan: Plan) -> Plan:
             chords[here : here + 2 * shared] = chords[there : there + 2 * shared]
     parts = tuple(replace(part, levels=tuple(own)) for part, own in zip(plan.parts, levels, strict=True))
     return _capped(replace(plan, chords=tuple(chords), parts=parts), ASKED_VARIED)
+
+
+def _with_both_hands(plan: Plan) -> Plan:
+    """The plan of a lone keyboard, guitar or harp in the middle of its range and with chords: a young planner draws such
+    parts as one line high up, where real solo pieces keep a mean pitch around middle C."""
+    if len(plan.parts) > 1 or plan.parts[0].instrument not in SOLO_CHORDS:
+        return plan
+    part = plan.parts[0]
+    levels = tuple(
+        None if own is None else replace(
+            own,
+            register=None if own.register is None else min(max(own.register, 2), 4),
+            polyphony=None if own.polyphony is None else max(own.polyphony, 2),
+        )
+        for own in part.levels
+    )  # fmt: skip
+    return replace(plan, parts=(replace(part, levels=levels),))
 
 
 def _capped(plan: Plan, most: float) -> Plan:
