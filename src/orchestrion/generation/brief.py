@@ -109,8 +109,8 @@ def _taken_up(plan: Plan) -> Plan:
 
 
 def _with_both_hands(plan: Plan) -> Plan:
-    """The plan of a lone keyboard, guitar or harp in the middle of its range and with chords: a young planner draws such
-    parts as one line high up, where real solo pieces keep a mean pitch around middle C."""
+    """The plan of a lone keyboard, guitar or harp in the middle of its range and with chords: a young planner draws
+    such parts as one line high up, where real solo pieces keep a mean pitch around middle C."""
     if len(plan.parts) > 1 or plan.parts[0].instrument not in SOLO_CHORDS:
         return plan
     part = plan.parts[0]
