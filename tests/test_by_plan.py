@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import orchestrion
 from conftest import little_song
 from orchestrion import composing
 from orchestrion.chords import parse_progression
@@ -193,6 +195,16 @@ def test_filling_reads_the_chords_around(composer: Model, tmp_path: object) -> N
     asked = plan_around(cells, hole, 0, parse_progression("Dm G").in_key(Key(0, "major")))
     codes = asked.features[2:4, 2, arrays.CHORD]
     assert [int(code) for code in codes] == [chord.code for chord in parse_progression("Dm G").chords]  # type: ignore[union-attr]
+
+
+def test_plans_from_python(tmp_path: Path) -> None:
+    made = orchestrion.plan("a waltz in D minor, 8 bars", seed=3)
+    assert (made.bars, made.key, made.meters[0][0]) == (8, Key(2, "minor"), Meter(3, 4))
+    made.write(tmp_path / "waltz.json")
+    assert orchestrion.read_plan(tmp_path / "waltz.json") == made
+    heard = orchestrion.analyze(little_song(1, bars=8))
+    assert isinstance(heard, orchestrion.Plan)
+    assert heard.bars == 8
 
 
 def test_a_form_is_fitted_to_the_bars(composer: Model) -> None:

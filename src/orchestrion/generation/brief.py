@@ -13,18 +13,20 @@ from typing import Any
 from orchestrion.chords import Chord, spread
 from orchestrion.errors import UserError
 from orchestrion.planning.asked import Asked, AskedSection
-from orchestrion.planning.plan import LEVELS, STYLES, Levels, Part, Plan
+from orchestrion.planning.plan import LEVELS, STYLES, Levels, Part, Plan, Section
 from orchestrion.representations.cells import instrument_order
 from orchestrion.text.controls import Reading
 from orchestrion.text.form import loudness_offsets
 from orchestrion.text.leaning import Leaning, read_leaning
-from orchestrion.theory import Key
+from orchestrion.theory import Key, Meter
 
 DEFAULT_BARS = 16
 LEANT_LEVELS = 2  # by which a whole leaning moves a level
 DYNAMIC_LEVELS = 2.5  # by which loudness moves between the softest and the loudest section that words ask for
 ASKED_VARIED, MOST_VARIED = 0.15, 0.5  # share of a section that is written anew where its form was asked for, or not
 SOLO_CHORDS = frozenset((*range(8), *range(16, 24), *range(24, 28), 46))  # who plays bass and melody at once
+#: Styles in which the planner chooses a meter where none is asked; in all others people expect four quarters.
+ANY_METER = frozenset({"classical", "baroque", "chorale", "art song", "folk"})
 BUSIER = 0.5  # of that, by which density moves along
 
 
@@ -63,7 +65,7 @@ class Brief:
             mode=None if key is not None else controls.mode,
             strict_key=strict,
             tempo=controls.tempo,
-            meter=controls.meter,
+            meter=controls.meter or (None if reading.style in ANY_METER else Meter(4, 4)),
             bars=bars,
             instruments=tuple(sorted(instruments, key=instrument_order)),
             form=tuple(AskedSection(section.letter, section.bars, section.name) for section in form),
@@ -162,9 +164,6 @@ def plain_plan(brief: Brief, key: Key, tempo: float) -> Plan:
     """A plan without a planner: the form that was asked for, else one section every eight bars; all else is open.
 
     For weights that read no plans, whose writer can still repeat sections, and where a planner is missing."""
-    from orchestrion.planning.plan import Section
-    from orchestrion.theory import Meter
-
     asked = brief.asked
     assert asked.bars
     lengths = [8] * (asked.bars // 8) + ([asked.bars % 8] if asked.bars % 8 else [])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from symusic import Score
 
+from orchestrion.chords import Progression
 from orchestrion.generation.brief import Brief, plain_plan
 from orchestrion.generation.candidates import Candidate, ranked
 from orchestrion.models import WEIGHTS, Model, load
@@ -21,15 +22,38 @@ from orchestrion.planning.text import plan_record
 from orchestrion.representations.cells import Cells, encode, instrument_order
 from orchestrion.representations.steps import shift_to_common_key
 from orchestrion.system import Request, System
-from orchestrion.text.controls import Controls, Reading
+from orchestrion.text.controls import Controls, Reading, merge, read_controls
+from orchestrion.text.form import Form
 from orchestrion.text.weighing import TYPICAL_TEMPO
-from orchestrion.theory import Key
+from orchestrion.theory import Key, Meter
 from orchestrion.wishes import Composition, Wish
 
 MAX_CANDIDATES = 64
 PLANNER = "planner"
 GROUPS = 2  # of candidates: most of the time is spent in products, so two threads share the work
 TAKES = 3  # further candidates that are kept beside the best
+
+
+def plan(
+    sentence: str = "",
+    *,
+    bars: int | None = None,
+    tempo: float | None = None,
+    key: Key | None = None,
+    meter: Meter | None = None,
+    instruments: tuple[int, ...] = (),
+    chords: Progression | None = None,
+    form: Form | None = None,
+    feel: str | None = None,
+    seed: int = 0,
+    planner: Model | None = None,
+) -> Plan:
+    """The plan of a piece from a sentence; options beat its words. `compose(plan=...)` plays it, as it is or changed.
+
+    Raises BriefError, ControlsError or PlanError, each with one line."""
+    reading = merge(read_controls(sentence), bars=bars, tempo=tempo, key=key, meter=meter, instruments=instruments,
+                    chords=chords, form=form, feel=feel)  # fmt: skip
+    return planned(reading, seed, planner=planner)
 
 
 def planned(reading: Reading, seed: int, index: int = 0, planner: Model | None = None) -> Plan:
