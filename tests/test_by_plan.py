@@ -124,6 +124,8 @@ def test_chords_without_a_key_bring_their_own() -> None:
     assert plan.key == Key(9, "minor")
     assert plan.chords[0] is not None
     assert plan.chords[0].name == "Am"
+    assert plan.origins["key"] == "planned"  # notes outside of it may sound, as chords outside of it may
+    assert planned(read_controls("a tune in A minor"), seed=0).origins["key"] == "asked"
 
 
 def test_dynamics_move_the_levels_of_a_plan() -> None:

@@ -73,7 +73,9 @@ def planned(reading: Reading, seed: int, index: int = 0, planner: Model | None =
 
         states = token_states(reading.sentence)
     system: Any = planner.system
-    return brief.shaped(system.plan(brief.asked, states, rng)[0])
+    made = brief.shaped(system.plan(brief.asked, states, rng)[0])
+    origins = {**made.origins, "key": "asked" if strict else "planned"}  # of chords alone it binds no notes
+    return replace(made, origins=origins)
 
 
 def asked_key(reading: Reading, rng: np.random.Generator) -> tuple[Key | None, bool]:
