@@ -9,19 +9,12 @@ import numpy as np
 
 
 def draw(
-    logits: np.ndarray,
-    legal: np.ndarray,
-    uniforms: np.ndarray,
-    *,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    min_p: float = 0.0,
+    logits: np.ndarray, legal: np.ndarray, uniforms: np.ndarray, *, temperature: float = 1.0, top_p: float = 1.0
 ) -> np.ndarray:
     """One legal value for each row: logits (B, V), legal (B, V) bool, uniforms (B,) in [0, 1) -> (B,) int64.
 
-    Values outside the smallest set that holds `top_p` of the legal probability are left out, and those less likely than
-    `min_p` times the likeliest (Nguyen et al. 2024). Temperature 0 takes the likeliest. Raises ValueError where a row
-    has no legal value.
+    Values outside the smallest set that holds `top_p` of the legal probability are left out. Temperature 0 takes the
+    likeliest. Raises ValueError where a row has no legal value.
     """
     scores = np.where(legal, logits, -np.inf)
     best = scores.max(1, keepdims=True)
@@ -30,8 +23,6 @@ def draw(
     if temperature <= 0:
         return scores.argmax(1)
     weights = np.exp((scores - best) / temperature)
-    if min_p:
-        weights = np.where(scores - best < np.log(min_p), 0, weights)
     rows = np.arange(len(weights))
     order = weights.argsort(1)[:, ::-1]
     mass = weights[rows[:, None], order].cumsum(1, dtype=np.float64)
