@@ -363,7 +363,6 @@ class PlanRows:
         self.openings = inputs.of_cells(features).unsqueeze(2) + inputs.place_chord(chords)  # (M, K, 2, D)
         self.pitches = CHORD_EMPHASIS * (inputs.pitch_chord(chords) + inputs.pitch_bass(basses))  # (M, K, 2, M)
         self.half = arrays.half_steps(cells)
-        self._starts = bar_starts(cells.meters)
 
     def of(self, places: list[tuple[int, int]], positions: np.ndarray) -> tuple[list[int], list[int], list[int]]:
         """Indices of the halves of the cells (bar, track) in which the positions lie."""
