@@ -21,12 +21,13 @@ from orchestrion.generation.candidates import marks_of, ranked, stuck_share
 from orchestrion.models import Model
 from orchestrion.planning import arrays
 from orchestrion.planning.cell_plan import cell_plan
-from orchestrion.planning.plan import Levels, Part, Plan, Section
+from orchestrion.planning.plan import FEELS, MOODS, Levels, Part, Plan, Section
 from orchestrion.representations.cells import BAR, TRACK, Cells, encode
 from orchestrion.representations.steps import rows_and_targets
 from orchestrion.representations.writer import CellWriter
 from orchestrion.systems.composer import RECIPES, Composer, PlanRows
 from orchestrion.text.controls import parse_form, read_controls
+from orchestrion.text.leaning import Leaning, leaning_of
 from orchestrion.theory import DRUMS, Key, Meter
 
 SOME = Levels(density=3, loudness=4)
@@ -192,9 +193,10 @@ def test_filling_reads_the_chords_around(composer: Model, tmp_path: object) -> N
     cells = encode(little_song(4, bars=8))
     hole = np.zeros((8, 3), bool)
     hole[2:4, 2] = True
-    around = plan_around(cells, hole, 0)
+    around = plan_around(cells, hole, Key(0, "major"), read_controls("something sad with a swing feel"))
+    assert around.header.tolist() == [0, 1 + MOODS.index("sad"), 1 + FEELS.index("swing"), arrays.ALL_TRACKS]
     assert (around.features[..., arrays.CHORD][:, 1:] > 1).any()
-    asked = plan_around(cells, hole, 0, parse_progression("Dm G").in_key(Key(0, "major")))
+    asked = plan_around(cells, hole, Key(0, "major"), read_controls("over Dm G"))
     codes = asked.features[2:4, 2, arrays.CHORD]
     assert [int(code) for code in codes] == [chord.code for chord in parse_progression("Dm G").chords]  # type: ignore[union-attr]
 
@@ -207,6 +209,27 @@ def test_plans_from_python(tmp_path: Path) -> None:
     heard = orchestrion.analyze(little_song(1, bars=8))
     assert isinstance(heard, orchestrion.Plan)
     assert heard.bars == 8
+
+
+def test_what_has_no_effect_is_not_understood(composer: Model) -> None:
+    words = "verse and chorus, quiet verse and loud chorus, over Am F, softly"
+    song = little_song(3, bars=4)
+    (filled,) = composing.fill(song, (2, 3), sentence=words, model=composer, seed=1)
+    told = {said["control"] for said in filled.record["understood"]}
+    assert {"chords", "leaning"} <= told
+    assert not told & {"form", "dynamics"}
+    assert {said["reason"] for said in filled.record["not_understood"]} == {
+        "the music given keeps its own form and dynamics"
+    }
+    system = Composer(replace(RECIPES["tiny"].config, reads_plan=False)).eval()
+    plain = Model(system, "composer", {}, "1" * 64)
+    (piece,) = composing.compose(f"{words}, 4 bars", model=plain, encoder=None, seed=1)
+    assert not {said["control"] for said in piece.record["understood"]} & {"chords", "form", "dynamics"}
+    assert len(piece.record["not_understood"]) >= 3
+
+
+def test_a_loud_chorus_does_not_make_all_of_it_loud() -> None:
+    assert leaning_of(read_controls("quiet verse and loud chorus, low"))[0] == Leaning(register=-1.0)
 
 
 def test_a_form_is_fitted_to_the_bars(composer: Model) -> None:

@@ -18,6 +18,7 @@ from symusic import Score
 
 from orchestrion.chords import Progression
 from orchestrion.generation.around import plan_around
+from orchestrion.generation.brief import around_music, without_plan
 from orchestrion.generation.by_plan import MAX_CANDIDATES, by_plan, planned
 from orchestrion.generation.candidates import COUNT
 from orchestrion.given import Given, bound, composed_part, followed, joined, key_around
@@ -25,7 +26,6 @@ from orchestrion.metrics.copying import CopyIndex
 from orchestrion.models import Model, load
 from orchestrion.planning.plan import Plan
 from orchestrion.representations.cells import CellsError, instrument_order
-from orchestrion.representations.steps import shift_to_common_key
 from orchestrion.score.bars import bars as bars_of
 from orchestrion.score.bars import tempo as tempo_of
 from orchestrion.score.edit import slice_bars
@@ -103,7 +103,10 @@ def compose(
     if like is None and wish.model.reads_plans:
         return _by_plan(wish, plan, planner, COUNT if candidates is None else candidates)
     if plan is not None or candidates is not None:
-        raise ComposeError(f"{wish.model.name} reads no plans; the bundled composer does")
+        raise ComposeError("music that opens with what is given has no plan and no candidates; leave these out"
+                           if wish.model.reads_plans else
+                           f"{wish.model.name} reads no plans; the bundled composer does")  # fmt: skip
+    wish = _told(wish, around=like is not None)
     if like is None:
         return _from_nothing(wish)
     if not wish.model.has_bars:
@@ -147,7 +150,7 @@ def continue_score(score: Score, bars: int, sentence: str = "", **options: Any) 
     last, or `seconds` where they are named. Options as for `compose`, where they make sense."""
     if not 1 <= bars <= MAX_BARS:
         raise ComposeError(f"{bars} bars cannot be added; ask for 1 to {MAX_BARS}")
-    wish = Wish.of(sentence, **options)
+    wish = _wish_of(sentence, options)
     if not wish.model.has_bars:
         return _behind(wish, score, bars)
     wish = replace(wish, reading=merge(wish.reading, bars=bars))
@@ -173,7 +176,7 @@ def fill(
     tracks: indices into score.tracks; add: instruments of new tracks beside them. Where neither is named, all tracks
     that have notes. All else stays note for note.
     """
-    wish = Wish.of(sentence, **options)
+    wish = _wish_of(sentence, options)
     if not {"hole", "tracks"} & wish.model.system.holds:
         raise ComposeError(f"{wish.model.name} writes from beginning to end and cannot fill bars; the composer can")
     given = Given.of(score).extended(0, add)
@@ -192,6 +195,19 @@ def fill(
 
 
 # ---- from wishes to a request
+
+
+def _wish_of(sentence: str, options: dict[str, Any]) -> Wish:
+    """What is wished around music that is given."""
+    return _told(Wish.of(sentence, **options), around=True)
+
+
+def _told(wish: Wish, *, around: bool) -> Wish:
+    """The wish, with what it cannot hold told as not understood: what only a plan would carry, where the model reads
+    none; around music that is given, what that decides."""
+    if not wish.model.reads_plans:
+        return replace(wish, reading=without_plan(wish.reading, wish.model.name))
+    return replace(wish, reading=around_music(wish.reading)) if around else wish
 
 
 def _from_nothing(wish: Wish) -> list[Composition]:
@@ -245,8 +261,7 @@ def _around(wish: Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: b
     key, strict = key_around(wish.reading, given.score)
     request = Request(key=key, strict_key=strict, given=given.cells, hole=hole)
     if wish.model.reads_plans:
-        progression = None if wish.reading.progression is None else wish.reading.progression.in_key(key)
-        request = replace(request, plan=plan_around(given.cells, hole, shift_to_common_key(key), progression))
+        request = replace(request, plan=plan_around(given.cells, hole, key, wish.reading))
     composed = wish.generate(request, lambda score: joined(given, hole, score))
     meters, tempi = set(given.cells.meters), {tempo.qpm for tempo in given.score.tempos}
     asked = Controls(

@@ -31,7 +31,7 @@ from orchestrion.score.files import write_midi, write_musicxml
 from orchestrion.system import Request, Sampling
 from orchestrion.text.controls import Controls, NotUnderstood, Reading, merge, read_controls
 from orchestrion.text.encoder import SentenceEncoder
-from orchestrion.text.leaning import Leaning, read_leaning
+from orchestrion.text.leaning import Leaning, leaning_of
 from orchestrion.text.reading import value_text
 from orchestrion.theory import instrument_name
 from orchestrion.writing import replace_file
@@ -148,7 +148,7 @@ class Wish:
         self.check_numbers()
         sampling, gate = self.sampling, self.gate
         with one_thread():
-            leaning = Leaning() if request.plan is not None else read_leaning(self.reading.sentence)[0]
+            leaning = leaning_of(self.reading)[0] if self.choose is None else Leaning()  # there it moved the plan
             request = replace(request, sentence=self._embedding(self.model), leaning=leaning,
                               temperature=sampling.temperature, top_p=sampling.top_p, progress=self.progress,
                               tries=0 if gate else self.tries,
@@ -269,7 +269,7 @@ class Wish:
             "request": {"operation": what, "piece": index + 1, "pieces": self.count,
                         "seed": self.seed, **asdict(self.sampling),
                         "given_sha256": given_sha256},
-            "understood": [vars(words) for words in (*reading.understood, *read_leaning(reading.sentence)[1])],
+            "understood": [vars(words) for words in (*reading.understood, *leaning_of(reading)[1])],
             "not_understood": [vars(words) for words in reading.not_understood],
             "left_to_the_embedding": list(reading.left_to_embedding),
             "plan": {"bars": len(bars_of(score)), "tempo": asked.tempo, "key": request.key.name,

@@ -15,9 +15,9 @@ from orchestrion.errors import UserError
 from orchestrion.planning.asked import Asked, AskedSection
 from orchestrion.planning.plan import LEVELS, STYLES, Levels, Part, Plan, Section
 from orchestrion.representations.cells import instrument_order
-from orchestrion.text.controls import Reading
+from orchestrion.text.controls import NotUnderstood, Reading
 from orchestrion.text.form import loudness_offsets
-from orchestrion.text.leaning import Leaning, read_leaning
+from orchestrion.text.leaning import Leaning, leaning_of
 from orchestrion.theory import Key, Meter
 
 DEFAULT_BARS = 16
@@ -28,6 +28,13 @@ SOLO_CHORDS = frozenset((*range(8), *range(16, 24), *range(24, 28), 46))  # who 
 #: Styles in which the planner chooses a meter where none is asked; in all others people expect four quarters.
 ANY_METER = frozenset({"classical", "baroque", "chorale", "art song", "folk"})
 BUSIER = 0.5  # of that, by which density moves along
+
+
+#: Controls that only a plan carries, and those of them that mean something around music that is given.
+PLANNED = frozenset({"chords", "form", "feel", "dynamics", "style", "mood", "ending"})
+AROUND = frozenset({"chords", "feel", "style", "mood"})
+#: Those that still say something where nothing reads them: through tempo, mode, players or an embedding.
+IN_PASSING = frozenset({"style", "mood"})
 
 
 class BriefError(UserError):
@@ -78,7 +85,7 @@ class Brief:
         section to section."""
         plan = _taken_up(plan) if self.asked.form else _capped(plan, MOST_VARIED)
         plan = _with_both_hands(plan)
-        leaning, _ = read_leaning(self.reading.sentence)
+        leaning, _ = leaning_of(self.reading)
         offsets = loudness_offsets(self.reading.dynamics, [section.name or section.letter for section in plan.sections])
         if leaning == Leaning() and not any(offsets):
             return plan
@@ -90,6 +97,24 @@ class Brief:
             for part in plan.parts
         )  # fmt: skip
         return replace(plan, parts=parts)
+
+
+def without_plan(reading: Reading, model: str) -> Reading:
+    """The reading for a model that reads no plans: what only a plan would carry is not understood."""
+    return _without(reading, PLANNED, f"{model} composes without a plan, which would hold it")
+
+
+def around_music(reading: Reading) -> Reading:
+    """The reading for cells around music that is given: its form and dynamics are those of the music."""
+    return _without(reading, PLANNED - AROUND, "the music given keeps its own form and dynamics")
+
+
+def _without(reading: Reading, lost: frozenset[str], reason: str) -> Reading:
+    refused = [NotUnderstood(f"{said.words} {said.value}" if said.strength == "option" else said.words, reason)
+               for said in reading.understood
+               if said.control in lost - IN_PASSING and not said.overruled_by]  # fmt: skip
+    kept = tuple(said for said in reading.understood if said.control not in lost)
+    return replace(reading, understood=kept, not_understood=(*reading.not_understood, *refused))
 
 
 def _taken_up(plan: Plan) -> Plan:

@@ -15,6 +15,7 @@ from orchestrion.planning.levels import OPEN, cell_levels, roles, section_levels
 from orchestrion.planning.plan import FEELS, LEVEL_NAMES, LEVELS, MOODS, ROLES, STYLES
 from orchestrion.planning.sections import find_form
 from orchestrion.representations.cells import Cells, bar_steps
+from orchestrion.representations.writer import PLAYS, SILENT
 from orchestrion.theory import DRUMS, Meter
 
 MAX_LETTERS = 9  # further ones count as the last
@@ -50,7 +51,6 @@ GROUPS = tuple(
 HEADER: dict[str, int] = {"style": 1 + len(STYLES), "mood": 1 + len(MOODS), "feel": 1 + len(FEELS), "scoring": 3}
 
 ALL_TRACKS, SOME_TRACKS = 1, 2
-PLAYS, SILENT = 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,16 +137,10 @@ def features(plan: PlanArrays, cells: Cells, bars: np.ndarray, tracks: np.ndarra
     known = unplanned(cells.meters, len(tracks))
     own = plan.levels[np.ix_(bars, tracks)] if by_bar else plan.section_levels[np.ix_(plan.section[bars], tracks)]
     known[..., : len(LEVEL_NAMES)] = own + 1  # OPEN becomes 0
-    known[..., COLUMN["plays"]] = np.where(own[..., 0] == OPEN, 2, 1)
+    known[..., COLUMN["plays"]] = np.where(own[..., 0] == OPEN, SILENT, PLAYS)
     known[..., COLUMN["scope"]] = 2 if by_bar else 1
     known[..., COLUMN["role"]] = 1 + plan.roles[tracks]
-    following = np.minimum(bars + 1, total - 1)
     per_bar = {
-        "chord": transposed_codes(plan.chords[bars, 0], shift),
-        "bass": transposed_basses(plan.basses[bars, 0], shift),
-        "second chord": transposed_codes(plan.chords[bars, 1], shift),
-        "second bass": transposed_basses(plan.basses[bars, 1], shift),
-        "next chord": np.where(bars + 1 < total, transposed_codes(plan.chords[following, 0], shift), UNKNOWN),
         "letter": 1 + np.minimum(plan.letter[bars], MAX_LETTERS - 1),
         "occurrence": 1 + np.minimum(plan.occurrence[bars], MAX_OCCURRENCES - 1),
         "place": 1 + np.minimum(plan.place[bars], MAX_PLACE - 1),
@@ -156,9 +150,25 @@ def features(plan: PlanArrays, cells: Cells, bars: np.ndarray, tracks: np.ndarra
     }
     for name, values in per_bar.items():
         known[..., COLUMN[name]] = values[:, None]
-    drums = np.asarray(instruments) == DRUMS
-    known[:, drums, CHORD : COLUMN["next chord"] + 1] = UNKNOWN
+    tell_chords(known, plan.chords, plan.basses, bars, instruments, shift)
     return known
+
+
+def tell_chords(
+    known: np.ndarray,
+    chords: np.ndarray,
+    basses: np.ndarray,
+    bars: np.ndarray,
+    instruments: tuple[int, ...],
+    shift: int,
+) -> None:
+    """Write the chords of these bars into their features (m, k, F), but for drums. chords, basses: (M, 2) codes of the
+    whole piece, as they sound."""
+    codes = np.append(transposed_codes(chords, shift), [[UNKNOWN, UNKNOWN]], axis=0)  # nothing follows the last bar
+    low = transposed_basses(basses, shift)
+    columns = (codes[bars, 0], low[bars, 0], codes[bars, 1], low[bars, 1], codes[bars + 1, 0])
+    known[..., CHORD : CHORD + len(columns)] = np.stack(columns, axis=-1)[:, None]
+    known[:, np.asarray(instruments) == DRUMS, CHORD : CHORD + len(columns)] = UNKNOWN
 
 
 def _distance(source: np.ndarray, bars: np.ndarray) -> np.ndarray:

@@ -54,9 +54,14 @@ def cell_plan(
 
 def header(plan: Plan) -> np.ndarray:
     """(H,) style, mood and feel, 0 where they are open, and that all tracks are there."""
-    named = NAMED_STYLES.get(plan.style)
-    styles, moods, feels = (named.tag if named else plan.style, STYLES), (plan.mood, MOODS), (plan.feel, FEELS)
-    known = [1 + words.index(word) if word in words else 0 for word, words in (styles, moods, feels)]
+    return header_of(plan.style, plan.mood, plan.feel)
+
+
+def header_of(style: str, mood: str, feel: str) -> np.ndarray:
+    """(H,) the same of words, "" where they are open."""
+    named = NAMED_STYLES.get(style)
+    words = ((named.tag if named else style, STYLES), (mood, MOODS), (feel, FEELS))
+    known = [1 + names.index(word) if word in names else 0 for word, names in words]
     return np.array([*known, ALL_TRACKS], np.int64)
 
 

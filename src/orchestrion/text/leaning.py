@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from orchestrion.text.reading import Understood
+from orchestrion.text.reading import Reading, Understood
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,13 @@ def read_leaning(sentence: str) -> tuple[Leaning, tuple[Understood, ...]]:
         says = ", ".join(pair[part > 0] for pair, part in zip(_SAYS, lean, strict=True) if abs(part) >= 0.3)
         understood.append(Understood(match["word"], "leaning", says, "suggested"))
     return Leaning(*(max(-1.0, min(1.0, total)) for total in sums)), tuple(understood)
+
+
+def leaning_of(reading: Reading) -> tuple[Leaning, tuple[Understood, ...]]:
+    """`read_leaning` of a sentence that was read, without the words that say how loudness moves from section to
+    section: the loud chorus of a quiet verse does not make all of it loud."""
+    sentence = reading.sentence
+    for said in reading.understood:
+        if said.control == "dynamics":
+            sentence = sentence.replace(said.words, " " * len(said.words))
+    return read_leaning(sentence)
