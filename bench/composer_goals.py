@@ -47,6 +47,7 @@ from symusic import Score
 from tables import table
 
 from orchestrion.composing import compose
+from orchestrion.corpus.datasets import SINGLE_PARTS
 from orchestrion.corpus.store import Piece, open_corpus
 from orchestrion.errors import UserError
 from orchestrion.evaluation import comparing
@@ -97,7 +98,7 @@ SET_OF = {
 STRIDE = 7  # between the sentences of a set, so that a few pieces are of all kinds
 MOST_REFERENCE, MOST_ESTIMATED, FEWEST = 1200, 300, 4
 CONTINUED_SHARE = 0.12  # openings to continue, of the pieces
-SINGLE_PARTS = "commu"  # a dataset of single parts, which are no piano pieces
+
 BEAT_STYLES = {"rock", "pop", "funk", "jazz", "pop rock"}
 SNARES = (38, 40)
 FEW_NOTES, LINE_ONSETS, LINE_TEXTURE, STILL = 8, 32, 1.2, 0.6
@@ -517,7 +518,7 @@ def piano(bench: Bench) -> tuple[list[Row], dict[str, Any]]:
     samples = [sample for sample in bench.samples("piano") if sample.score.note_num()]
     lengths = [max(1, len(bars(sample.score))) for sample in samples]
     side = held_out(bench.corpus, lengths, bench.seed, MOST_ESTIMATED,
-                    lambda piece: piece.instruments == (0,) and piece.dataset != SINGLE_PARTS)  # fmt: skip
+                    lambda piece: piece.instruments == (0,) and piece.dataset not in SINGLE_PARTS)  # fmt: skip
     real = [sample for sample in map(real_sample, side.items) if sample.score.note_num()]
     rows = []
     for name, measure in PIANO_MEASURES.items():

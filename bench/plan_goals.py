@@ -13,7 +13,7 @@ from symusic import Score
 from orchestrion.chords import NO_CHORD
 from orchestrion.generation.brief import Brief, plain_plan
 from orchestrion.generation.by_plan import asked_key
-from orchestrion.planning.cell_plan import form_kept, levels_hit
+from orchestrion.planning.cell_plan import form_kept, levels_hit, tracks_of
 from orchestrion.planning.estimate import estimate_plan
 from orchestrion.planning.harmony import found_share
 from orchestrion.planning.levels import LENGTH, OPEN, REGISTER, cell_levels
@@ -91,7 +91,7 @@ def levels_kept(plan: Plan, cells: Cells) -> LevelsKept:
     found = cell_levels(cells)[: plan.bars]
     section = np.repeat(np.arange(len(plan.sections)), [s.bars for s in plan.sections])[: len(found)]
     hits = planned = sounding = playing = 0
-    for part, track in tracks_of(plan, cells):
+    for part, track in zip(plan.parts, tracks_of(plan, cells.instruments), strict=True):
         told = _told(part)[section]  # (M, 6)
         plays = np.array([levels is not None for levels in part.levels])[section]
         playing += sum(own.bars for own, levels in zip(plan.sections, part.levels, strict=True) if levels is not None)
@@ -103,18 +103,6 @@ def levels_kept(plan: Plan, cells: Cells) -> LevelsKept:
         planned += int(counted.sum())
         hits += int((counted & (np.abs(found[:, track] - told) <= 1)).sum())
     return LevelsKept(hits, planned, sounding, playing, levels_hit(plan, cells))
-
-
-def tracks_of(plan: Plan, cells: Cells) -> list[tuple[Part, int | None]]:
-    """The track of each part, None where there is none: of several that have one instrument the first is the first."""
-    left = list(enumerate(cells.instruments))
-    result: list[tuple[Part, int | None]] = []
-    for part in plan.parts:
-        track = next((track for track in left if track[1] == part.instrument), None)
-        if track is not None:
-            left.remove(track)
-        result.append((part, None if track is None else track[0]))
-    return result
 
 
 def _told(part: Part) -> np.ndarray:

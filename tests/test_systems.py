@@ -213,12 +213,12 @@ def test_stepping_equals_reading(learned: System, stepping: Stepping, four: Corp
     batch, rng = a_batch(learned, four), np.random.default_rng(0)
     known, sequence = stepping.read(learned, batch), batch[stepping.sequence]
     count, steps = sequence.shape[:2]
-    at = int(rng.integers(0, 4))
+    at, scale = int(rng.integers(0, 4)), known.abs().max().clamp(min=1)  # rounding grows with the largest number
     state = stepping.begin(learned, batch, np.full(count, at))
     while at < steps:
         size = min(int(rng.choice([1, 2, 9, 30])), steps - at)
         got, state = stepping.step(learned, sequence[:, at : at + size], state)
-        torch.testing.assert_close(got, known[:, at : at + size], atol=5e-5, rtol=5e-5)
+        torch.testing.assert_close(got / scale, known[:, at : at + size] / scale, atol=1e-5, rtol=1e-5)
         at += size
 
 

@@ -19,7 +19,7 @@ from symusic import Score
 from orchestrion.chords import Progression
 from orchestrion.generation.around import plan_around
 from orchestrion.generation.brief import around_music, without_plan
-from orchestrion.generation.by_plan import MAX_CANDIDATES, by_plan, planned
+from orchestrion.generation.by_plan import MAX_CANDIDATES, by_plan, drawn_key, planned
 from orchestrion.generation.candidates import COUNT
 from orchestrion.given import Given, bound, composed_part, followed, joined, key_around
 from orchestrion.metrics.copying import CopyIndex
@@ -248,8 +248,7 @@ def _key(controls: Controls, seed: int) -> tuple[Key, bool]:
         return controls.key, True
     rng = np.random.default_rng((seed, 0x6B6579))
     mode = controls.mode or ("major" if rng.random() < 0.6 else "minor")
-    tonics = (0, 7, 2, 5, 9, 4, 10) if mode == "major" else (9, 4, 2, 11, 7, 0)
-    return Key(int(rng.choice(tonics)), mode), controls.mode is not None
+    return drawn_key(mode, rng), controls.mode is not None
 
 
 # ---- given music

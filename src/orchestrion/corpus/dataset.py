@@ -60,6 +60,7 @@ class Dataset(ABC):
     licence: ClassVar[str]
     source: ClassVar[str]
     defects: ClassVar[tuple[str, ...]] = ()
+    single_parts: ClassVar[bool] = False  # whether its pieces are each one part of something that is not there
     draw_weight: ClassVar[float] = 1.0
 
     @abstractmethod

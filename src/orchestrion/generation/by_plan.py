@@ -88,8 +88,12 @@ def asked_key(reading: Reading, rng: np.random.Generator) -> tuple[Key | None, b
         return reading.progression.likely_key(controls.mode), False
     if controls.mode is None:
         return None, False
-    tonics = (0, 7, 2, 5, 9, 4, 10) if controls.mode == "major" else (9, 4, 2, 11, 7, 0)
-    return Key(int(rng.choice(tonics)), controls.mode), True
+    return drawn_key(controls.mode, rng), True
+
+
+def drawn_key(mode: str, rng: np.random.Generator) -> Key:
+    """A key of the mode with few signs."""
+    return Key(int(rng.choice((0, 7, 2, 5, 9, 4, 10) if mode == "major" else (9, 4, 2, 11, 7, 0))), mode)
 
 
 def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:

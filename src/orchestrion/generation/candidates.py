@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from symusic import Score
 
-from orchestrion.planning.cell_plan import levels_hit
+from orchestrion.planning.cell_plan import levels_hit, tracks_of
 from orchestrion.planning.harmony import found_share
 from orchestrion.planning.plan import Plan
 from orchestrion.representations.cells import BAR, PITCH, POSITION, TRACK, Cells, encode
@@ -64,13 +64,9 @@ def marks_of(plan: Plan, score: Score) -> dict[str, float]:
 
 def sounding_share(plan: Plan, cells: Cells) -> float:
     """Of the sections in which a part is to play, the share whose first two bars and a half of whose bars it does."""
-    left = list(enumerate(cells.instruments))
     hits = total = 0
-    for part in plan.parts:
-        track = next((track for track in left if track[1] == part.instrument), None)
-        if track is not None:
-            left.remove(track)
-        own = cells.notes[cells.notes[:, TRACK] == track[0], BAR] if track else np.zeros(0, np.int16)
+    for part, track in zip(plan.parts, tracks_of(plan, cells.instruments), strict=True):
+        own = cells.notes[cells.notes[:, TRACK] == (-1 if track is None else track), BAR]
         for number, levels in enumerate(part.levels):
             if levels is not None:
                 start, end = plan.starts[number], plan.starts[number + 1]

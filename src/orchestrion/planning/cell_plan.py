@@ -78,15 +78,11 @@ def bar_sources(plan: Plan) -> np.ndarray:
 
 def _parts_of_tracks(plan: Plan, instruments: tuple[int, ...]) -> list[Part | None]:
     """The part of each track, None for a track that the plan does not know. Raises PlanError for a part without one."""
-    left = list(plan.parts)
-    parts: list[Part | None] = []
-    for instrument in instruments:
-        part = next((part for part in left if part.instrument == instrument), None)
-        if part is not None:
-            left.pop(next(place for place, other in enumerate(left) if other is part))
-        parts.append(part)
-    if left:
-        raise PlanError("the music lacks tracks that the plan has; both must have the same instruments")
+    parts: list[Part | None] = [None] * len(instruments)
+    for part, track in zip(plan.parts, tracks_of(plan, instruments), strict=True):
+        if track is None:
+            raise PlanError("the music lacks tracks that the plan has; both must have the same instruments")
+        parts[track] = part
     return parts
 
 
@@ -217,13 +213,23 @@ def measured_levels(plan: Plan, cells: Cells) -> np.ndarray:
     result = np.full((len(plan.sections), len(plan.parts), len(LEVEL_NAMES)), OPEN, np.int8)
     starts = np.array([start for start in plan.starts[:-1] if start < len(cells.meters)])
     found = section_levels(cell_levels(cells)[: plan.bars], starts)
-    left = list(enumerate(cells.instruments))
-    for place, part in enumerate(plan.parts):
-        track = next((track for track in left if track[1] == part.instrument), None)
+    for place, track in enumerate(tracks_of(plan, cells.instruments)):
         if track is not None:
-            left.remove(track)
-            result[: len(starts), place] = found[:, track[0]]
+            result[: len(starts), place] = found[:, track]
     return result
+
+
+def tracks_of(plan: Plan, instruments: tuple[int, ...]) -> list[int | None]:
+    """(P,) the track of each part, None where there is none: of several that have one instrument the first is the
+    first."""
+    left = list(enumerate(instruments))
+    tracks: list[int | None] = []
+    for part in plan.parts:
+        found = next((track for track in left if track[1] == part.instrument), None)
+        if found is not None:
+            left.remove(found)
+        tracks.append(None if found is None else found[0])
+    return tracks
 
 
 def form_kept(plan: Plan, cells: Cells) -> tuple[float, float]:

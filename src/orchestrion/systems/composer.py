@@ -22,6 +22,7 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from orchestrion.corpus.datasets import SINGLE_PARTS
 from orchestrion.corpus.plans import PlanTable, plan_table
 from orchestrion.corpus.store import Corpus
 from orchestrion.corpus.windows import Window, WindowDraw
@@ -48,7 +49,6 @@ LENGTH_WEIGHT = 0.7  # and from each doubling of a length
 CHORD_EMPHASIS = 1.6  # on what chords add to the choice of a pitch in composing: found again in 61 % in place of 49
 POOLED_BATCHES = 6  # windows of so many batches are sorted by length: with fewer half of a batch was padding
 BY_BAR = 0.35  # of the windows in training whose levels are those of the very cells, not of their sections
-SINGLE_PARTS = ("commu", "groove")  # datasets of pieces that are one part of something
 PREFIX_ROWS = 3  # two made from the sentence, one from the controls
 _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an eighth note to thirty-two bars
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from orchestrion.chords import transposed_basses, transposed_codes
+from orchestrion.corpus.datasets import SINGLE_PARTS
 from orchestrion.corpus.plans import PlanTable, plan_table
 from orchestrion.corpus.sayings import DENSITIES, EMOTIONS, REGISTERS, sentences
 from orchestrion.corpus.store import Corpus, Piece
@@ -48,7 +49,7 @@ from orchestrion.theory import DRUMS, Key, Meter
 
 #: How much a token counts in learning: words decide little but the header and the form, which are few tokens.
 WEIGHTS = {"header": 4.0, "form": 2.0, "chords": 1.0, "levels": 1.0}
-SINGLE_PARTS = {"commu": 0.1, "groove": 0.1}  # datasets of single parts, and how much less they are drawn
+OF_SINGLE_PARTS = 0.1  # as often as others are pieces of datasets of single parts drawn
 ONE_METER = 0.9  # share of the bars that one meter must have
 ASKED, NOTHING_ASKED = 0.4, 0.15  # share of the examples in which each field is asked, and in which none is
 FEWER_PARTS = 0.3  # of the examples whose parts are asked: some of the piece's
@@ -464,7 +465,7 @@ class ExampleDraw:
     def __init__(self, corpus: Corpus, split: str) -> None:
         self.corpus, self.split, self.plans = corpus, split, plan_table(corpus)
         self._groups, weights = dataset_weights([piece for piece in corpus.pieces(split) if piece.bars > 0])
-        factors = [SINGLE_PARTS.get(group[0].dataset, 1.0) for group in self._groups]
+        factors = [OF_SINGLE_PARTS if group[0].dataset in SINGLE_PARTS else 1.0 for group in self._groups]
         self._weights = weights * factors / (weights * factors).sum()
 
     def __call__(self, rng: np.random.Generator, config: PlannerConfig) -> Example:

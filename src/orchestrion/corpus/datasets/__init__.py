@@ -24,6 +24,9 @@ DATASETS: tuple[Dataset, ...] = (
     OpenScoreLieder(), OpenScoreQuartets(), Mutopia(), Nottingham(), Folder(),
 )  # fmt: skip
 
+#: Names of the datasets whose pieces are each one part of something.
+SINGLE_PARTS = frozenset(dataset.name for dataset in DATASETS if dataset.single_parts)
+
 
 def recognise(directory: str | Path) -> Dataset:
     """Who reads the folder: the first of DATASETS that knows it by its files, else any folder of music."""

@@ -31,6 +31,7 @@ class Commu(Dataset):
     """
 
     name = "commu"
+    single_parts = True
     licence = "CC BY-NC-SA 4.0"
     source = "ComMU: Dataset for Combinatorial Music Generation, POZAlabs, NeurIPS 2022"
     defects = (

@@ -30,6 +30,7 @@ class Groove(Dataset):
     """
 
     name = "groove"
+    single_parts = True
     licence = "CC BY 4.0"
     source = "Groove MIDI Dataset 1.0.0, Magenta, ICML 2019"
     defects = (
