@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from record import record
 
+from orchestrion.corpus.plan_examples import Example, ExampleDraw, piece_outline, rows_of, span_of
 from orchestrion.corpus.store import Corpus, open_corpus
 from orchestrion.models import load
 from orchestrion.planning.tokens import KIND_OF, KINDS, NAMES
-from orchestrion.systems.planner import Example, ExampleDraw, Planner, batch_of, piece_outline, rows_of, span_of
+from orchestrion.systems.planner import Planner, batch_of
 
 READINGS = ("own", "other", "none")
 RESAMPLES = 2000
@@ -74,7 +75,7 @@ def drawn(corpus: Corpus, split: str, planner: Planner, count: int, seed: int) -
     while len(examples) < count:
         piece = draws.piece(rng)
         plan = draws.plans.of(piece)
-        outline = piece_outline(piece, plan, piece.instruments, draws.plans, span_of(plan, rng, planner.config), rng)
+        outline = piece_outline(piece, plan, piece.instruments, draws.plans, span_of(plan, rng, planner.config.whole), rng)
         if outline is None or not piece.captions:
             continue
         rows, targets = rows_of(outline, [])

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from conftest import little_song
 from orchestrion.chords import QUALITIES, Chord
 from orchestrion.corpus.build import build
+from orchestrion.corpus.plan_examples import NOWHERE, piece_outline
 from orchestrion.corpus.plans import plan_table
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.attention import Cache
 from orchestrion.planning.arrays import METERS
 from orchestrion.planning.asked import Asked, AskedSection
 from orchestrion.planning.plan import FEELS, MOODS, ROLES, STYLES, Levels, Part, Plan, PlanError, Section
+from orchestrion.planning.plan_writer import PlanWriter
 from orchestrion.planning.sketch import sketch
 from orchestrion.planning.tokens import (
     FEATURES,
@@ -34,7 +36,6 @@ from orchestrion.planning.tokens import (
     TEMPOS,
     VARIATIONS,
     PlanReader,
-    PlanWriter,
     bars_of,
     bars_value,
     decode,
@@ -44,7 +45,7 @@ from orchestrion.planning.tokens import (
 from orchestrion.registry import recipe
 from orchestrion.representations.cells import encode as cells_of
 from orchestrion.score.files import write_midi
-from orchestrion.systems.planner import _NOWHERE, Planner, Reading, _Session, _words, asked_tokens, piece_outline
+from orchestrion.systems.planner import Planner, Reading, _Session, _words, asked_tokens
 from orchestrion.text.token_states import ROWS, states_of, token_states
 from orchestrion.theory import DRUMS, SCALES, Key, Meter
 
@@ -302,7 +303,7 @@ def test_the_steps_of_planning_give_what_reading_gives(planner: Planner) -> None
     asked = Asked(bars=8, instruments=BAND, style="jazz")
     words = _words([token_states("a slow waltz"), None], 384)
     told, reader = encode(finished(asked, 1).plan()), PlanReader()
-    session, got, rows, last = _Session(planner, words, asked), [], [(t, *_NOWHERE) for t in asked_tokens(asked)], 1
+    session, got, rows, last = _Session(planner, words, asked), [], [(t, *NOWHERE) for t in asked_tokens(asked)], 1
     for token in told:
         rows.append((last, *reader.features()))
         got.append(session.step([reader.features()] * 2, read=True))

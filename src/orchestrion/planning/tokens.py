@@ -1,4 +1,4 @@
-"""A plan as tokens, and the automaton that writes plans token by token under what is asked.
+"""A plan as tokens, and the automaton that reads them; `planning.plan_writer` writes them under what is asked.
 
 The order of tokens: style, mood, feel, mode, tempo, meter, bars; instrument and role of each part; letter, length and,
 where it takes up an earlier one, variation of each section; then section by section its chords by half bars and of each
@@ -12,15 +12,14 @@ Shapes: S sections, P parts, V tokens, F features of a place. Half bars are coun
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 import numpy as np
 
-from orchestrion.chords import BASS_CODES, CHORD_CODES, FIRST_CHORD, QUALITIES, QUALITY_NAMES, Chord, Progression
+from orchestrion.chords import BASS_CODES, CHORD_CODES, FIRST_CHORD, QUALITIES, QUALITY_NAMES, Chord
 from orchestrion.planning.arrays import METERS
-from orchestrion.planning.asked import LONGEST, MAX_PARTS, MAX_SECTIONS, SHORTEST, Asked
+from orchestrion.planning.asked import MAX_PARTS, MAX_SECTIONS
 from orchestrion.planning.plan import (
     FEELS,
     LEVEL_NAMES,
@@ -35,9 +34,8 @@ from orchestrion.planning.plan import (
     PlanError,
     Section,
 )
-from orchestrion.representations.cells import instrument_order
 from orchestrion.representations.steps import shift_to_common_key
-from orchestrion.theory import DRUMS, FAMILY_NAMES, INSTRUMENTS, SCALES, Key, Meter, family
+from orchestrion.theory import DRUMS, FAMILY_NAMES, INSTRUMENTS, Key, family
 
 MODES = ("major", "minor")
 #: Quarter notes a minute: equal in ratio from 40 to 240.
@@ -421,8 +419,23 @@ def _level_token(cell: Cell, level: int) -> int:
 
 
 def plan_of(outline: Outline, key: Key) -> Plan:
-    """The plan that an outline says, in a key."""
-    return PlanWriter._plan(outline, key, Asked())
+    """The plan that an outline says, in a key; its letters from A."""
+    shift = shift_to_common_key(key)
+    chords = [None if value == NO_CHORD else CHORDS[value - 3].transposed(-shift) for value in outline.chords]
+    sections = tuple(
+        Section(chr(ord("A") + letter), length, "", VARIATIONS[variation])
+        for letter, length, variation in zip(outline.letters, outline.lengths, outline.variations, strict=True)
+    )
+    parts = tuple(
+        Part(instrument, ROLES[role], tuple(None if row[part] is None else Levels(*row[part] or ())
+                                            for row in outline.levels))
+        for part, (instrument, role) in enumerate(zip(outline.instruments, outline.roles, strict=True))
+    )  # fmt: skip
+    style, mood, feel, _, tempo, meter, _ = outline.header
+    return Plan(
+        ((METERS[meter], sum(outline.lengths)),), float(TEMPOS[tempo]), key, sections, parts, tuple(chords),
+        ("", *FEELS)[feel], ("", *STYLES)[style], ("", *MOODS)[mood],
+    )  # fmt: skip
 
 
 def encode(plan: Plan) -> list[int]:
@@ -439,346 +452,3 @@ def decode(tokens: list[int], tonic: int | None = None) -> Plan:
         raise PlanError("the tokens of a plan end before it does")
     mode = MODES[reader.outline.header[3]]
     return plan_of(reader.outline, Key((0 if mode == "major" else 9) if tonic is None else tonic, mode))
-
-
-# ---- writing under what is asked
-
-_BASE = np.zeros((len(NAMES), SIZE), bool)
-for _index, _name in enumerate(NAMES):
-    _BASE[_index, FIRST[_name] : FIRST[_name] + SLOTS[_name]] = True
-#: Of each mode, values of the chords whose tones all lie in its scale, and of its tonic chord.
-_IN_SCALE = {
-    mode: np.array([True, True, True, *({(t - tonic) % 12 for t in c.pitch_classes} <= set(SCALES[mode])
-                                        for c in CHORDS)])
-    for mode, tonic in (("major", 0), ("minor", 9))
-}  # fmt: skip
-_TONIC = {"major": _VALUE_OF[0, "", None], "minor": _VALUE_OF[9, "m", None]}
-_ORDER = np.array([sorted(range(INSTRUMENTS), key=instrument_order).index(one) for one in range(INSTRUMENTS)])
-_MOST_ALIKE = 3  # parts of one instrument where they are planned
-_OPEN: object = object()
-
-
-class PlanWriter(PlanReader):
-    """Says what may come next so that what is asked holds: whatever legal tokens are pushed, the result is a Plan.
-
-    Where chords are asked and no key, the key that holds most of their tones is taken. tonic: of the key otherwise.
-    """
-
-    def __init__(self, asked: Asked, tonic: int = 0) -> None:
-        super().__init__()
-        self.asked, self.tonic = asked, tonic
-        self.key = asked.key or _likely_key(asked)
-        self._mode = self.key.mode if self.key else asked.mode
-        self._letters = list(dict.fromkeys(section.letter for section in asked.form))
-        self._shift = shift_to_common_key(self.key) if self.key else 0
-        ordered = sorted(range(len(asked.instruments)), key=lambda i: instrument_order(asked.instruments[i]))
-        self._wanted = ordered if asked.more_parts else list(range(len(asked.instruments)))
-        self._of_asked: list[int | None] = []  # of each part, which of those asked it is
-        self._asked_chords: list[object] = []  # of the section at hand, _OPEN or a value
-
-    def legal(self) -> np.ndarray:
-        """(V,) bool, what may come next; at least one token."""
-        assert self.slot is not None
-        mask = _BASE[self.slot].copy()
-        first, size = FIRST[self.name], SLOTS[self.name]
-        mask[first : first + size] &= self._values()
-        return mask
-
-    def _values(self) -> np.ndarray:
-        """(values of the slot,) bool."""
-        assert self.slot is not None
-        if self.slot < 7:
-            return self._header_values()
-        if self.slot < 9:
-            return self._instrument_values() if self.slot == 7 else self._role_values()
-        if self.slot < 12:
-            return (self._letter_values, self._length_values, lambda: np.ones(len(VARIATIONS), bool))[self.slot - 9]()
-        return self._chord_values() if self.slot == 12 else self._level_values()
-
-    def push(self, token: int) -> None:
-        if self.slot == 7 and token != FIRST["instrument"] + END_OF_PARTS:
-            self._take_asked(token - FIRST["instrument"])
-        super().push(token)
-        if len(self.outline.header) == 7 and self.slot == 7 and not self.outline.instruments:
-            low, high = self.asked.bars_between
-            self.fewest_bars, self.most_bars = max(low, self.fewest_bars), min(high, self.most_bars)
-
-    # ---- header and parts
-
-    def _header_values(self) -> np.ndarray:
-        asked, name = self.asked, self.name
-        if name == "bars":
-            low, high = asked.bars_between
-            edges = [bars_of(value) for value in range(SLOTS["bars"])]
-            return np.array([first <= high and last >= low for first, last in edges])
-        known = asked_header(asked, self._mode).get(name)
-        return _all(SLOTS[name]) if known is None else _only(SLOTS[name], known)
-
-    def _instrument_values(self) -> np.ndarray:
-        size, there = SLOTS["instrument"], self.outline.instruments
-        if self.asked.instruments and not self.asked.more_parts:
-            instruments = self.asked.instruments
-            return _only(size, instruments[len(there)] if len(there) < len(instruments) else END_OF_PARTS)
-        left = [i for i in self._wanted if i not in self._of_asked]
-        if len(there) + len(left) >= MAX_PARTS:
-            return _only(size, self.asked.instruments[left[0]] if left else END_OF_PARTS)
-        order = np.append(_ORDER, 0)
-        mask = order >= (_ORDER[there[-1]] if there else 0)
-        if left:
-            mask &= order <= _ORDER[self.asked.instruments[left[0]]]
-        for instrument in {*there}:
-            most = 1 if instrument == DRUMS else _MOST_ALIKE
-            mask[instrument] &= there.count(instrument) < most or instrument in [
-                self.asked.instruments[i] for i in left
-            ]
-        mask[END_OF_PARTS] = bool(there) and not left
-        return mask
-
-    def _take_asked(self, instrument: int) -> None:
-        left = [i for i in self._wanted if i not in self._of_asked and self.asked.instruments[i] == instrument]
-        self._of_asked.append(left[0] if left else None)
-
-    def _role_values(self) -> np.ndarray:
-        own, size = self._of_asked[-1], len(ROLES)
-        if own is not None and self.asked.roles and self.asked.roles[own]:
-            return _only(size, ROLES.index(self.asked.roles[own]))
-        if self.outline.instruments[-1] == DRUMS:
-            return _only(size, ROLES.index("drums"))
-        mask = _all(size)
-        mask[ROLES.index("drums")] = False
-        mask[ROLES.index("melody")] = ROLES.index("melody") not in self.outline.roles
-        return mask
-
-    # ---- form
-
-    def _letter_values(self) -> np.ndarray:
-        size, letters, form = SLOTS["letter"], self.outline.letters, self.asked.form
-        if form:
-            whole = len(letters) == len(form)
-            return _only(size, END_OF_FORM if whole else self._letters.index(form[len(letters)].letter))
-        room = self.most_bars - self.bars
-        mask = np.zeros(size, bool)
-        if (room >= SHORTEST or (room and not letters)) and len(letters) < MAX_SECTIONS:
-            mask[: min(max(letters, default=-1) + 2, LETTERS)] = True
-        mask[END_OF_FORM] = self.bars >= self.fewest_bars or not mask.any()
-        return mask
-
-    def _length(self, bars: int) -> int:
-        form, index = self.asked.form, len(self.outline.lengths)
-        return (form[index].bars or bars) if form else bars
-
-    def _length_values(self) -> np.ndarray:
-        size, index, form = SLOTS["lasts"], len(self.outline.lengths), self.asked.form
-        if form and (fixed := form[index].bars) is not None:
-            return _only(size, min(fixed, LONGEST_SECTION) - 1)
-        lengths = np.arange(1, size + 1)
-        fewest, most = self.fewest_bars - self.bars - lengths, self.most_bars - self.bars - lengths
-        mask = (lengths >= SHORTEST) & (lengths <= LONGEST)
-        if form:
-            rest = [section.bars for section in form[index + 1 :]]
-            shortest = sum(SHORTEST if bars is None else bars for bars in rest)
-            longest = sum(LONGEST if bars is None else bars for bars in rest)
-            return mask & (most >= shortest) & (fewest <= longest)
-        sections_left = MAX_SECTIONS - index - 1
-        ends = (fewest <= 0) & (most >= 0)
-        mask &= ends | ((most >= SHORTEST) & (fewest <= LONGEST * sections_left))
-        mask[0] = not self.bars and self.most_bars == 1
-        return mask
-
-    # ---- chords
-
-    def _begin_section(self, section: int) -> None:
-        super()._begin_section(section)
-        if self.slot is not None:
-            start, end = self._edges[section], self._edges[section + 1]
-            self._asked_chords = [self._asked_chord(half, half - start) for half in range(start, end)]
-
-    def _asked_chord(self, half: int, within: int) -> object:
-        """The value asked for a half bar, or _OPEN."""
-        chord = asked_chord(self.asked, half, within, self._letter(self.section))
-        if chord is _OPEN:
-            return _OPEN
-        assert chord is None or isinstance(chord, Chord)
-        return chord_value(None if chord is None else chord.transposed(self._shift))
-
-    def _letter(self, section: int) -> str:
-        return letter_of(self.outline, section, self.asked)
-
-    def _chord_values(self) -> np.ndarray:
-        outline, size = self.outline, SLOTS["chord"]
-        half, end = len(outline.chords), self._edges[-1]
-        before = outline.chords[-1] if outline.chords else -1
-        asked = self._asked_chords[half - self._edges[self.section]]
-        if asked is not _OPEN:
-            assert isinstance(asked, int)
-            return _only(size, HELD if asked == before else asked)
-        mode = MODES[outline.header[3]]
-        tonic = _TONIC[mode]
-        if half >= end - 2:
-            mask = _only(size, HELD if before == tonic else tonic)
-        else:
-            mask = _IN_SCALE[mode].copy() if self.asked.strict_key else _all(size)
-            mask[HELD] = before >= 0
-            if before >= 0:
-                mask[before] = False
-        mask[SAME_HARMONY] = half == self._edges[self.section] and self._may_come_again(tonic)
-        return mask
-
-    def _may_come_again(self, tonic: int) -> bool:
-        again = harmony_again(self.outline, self.section)
-        if again is None or any(asked is not _OPEN for asked in self._asked_chords):
-            return False
-        last = self.section == len(self.outline.letters) - 1
-        return not last or again[-2:] == [tonic, tonic]
-
-    # ---- levels
-
-    def _level_values(self) -> np.ndarray:
-        assert self.slot is not None
-        level, section, part = self.slot - 13, self.section, self.part
-        asked = self._levels_at(section, part)
-        wanted = None if asked is None else asked.values[level]
-        size = SLOTS[self.name]
-        if level:
-            return _all(size) if wanted is None else _only(size, wanted)
-        plays = self._plays_at(section, part)
-        if plays is False:
-            return _only(size, SILENT)
-        source = self._sources[section]
-        mask = _all(size) if wanted is None else _only(size, wanted)
-        mask[SILENT] = plays is None and not self._must_play(section, part)
-        mask[SAME_LEVELS] = asked is None and source is not None and self.outline.levels[source][part] is not None
-        return mask
-
-    def _asked_part(self, part: int) -> int:
-        """The number by which a part is asked; -1 for one that joined those asked."""
-        if not self.asked.more_parts:
-            return part
-        own = self._of_asked[part]
-        return -1 if own is None else own
-
-    def _levels_at(self, section: int, part: int) -> Levels | None:
-        return self.asked.levels_at(section, self._asked_part(part))
-
-    def _plays_at(self, section: int, part: int) -> bool | None:
-        part = self._asked_part(part)
-        plays = self.asked.plays_at(section, part)
-        return True if plays is None and (section, part) in self.asked.levels else plays
-
-    def _may_play(self, section: int, part: int) -> bool:
-        return self._plays_at(section, part) is not False
-
-    def _must_play(self, section: int, part: int) -> bool:
-        """Whether silence here would leave a section empty, a part unused, or the beginning thin."""
-        outline, parts = self.outline, range(len(self.outline.instruments))
-        here = outline.levels[section]
-        playing = sum(cell is not None for cell in here)
-        later = sum(self._may_play(section, other) for other in parts[part + 1 :])
-        needed = 1 if section else (len(parts) + 1) // 2
-        if playing + later < needed:
-            return True
-        if not any(row[part] is not None for row in outline.levels[:section]) and not any(
-            self._may_play(other, part) for other in range(section + 1, len(outline.letters))
-        ):
-            return True
-        basses = [p for p in parts if is_bass(outline.instruments[p], outline.roles[p]) and self._may_play(section, p)]
-        return not section and basses[-1:] == [part] and all(here[bass] is None for bass in basses[:-1])
-
-    # ---- the result
-
-    def plan(self) -> Plan:
-        """The plan once all is written; what was asked beyond the tokens, such as the very tempo, is as asked."""
-        assert self.done
-        mode = MODES[self.outline.header[3]]
-        return self._plan(self.outline, self.key or Key(self.tonic, mode), self.asked)
-
-    @staticmethod
-    def _plan(outline: Outline, key: Key, asked: Asked) -> Plan:
-        header, shift = outline.header, shift_to_common_key(key)
-        bars = sum(outline.lengths)
-        edges = [2 * first for first in accumulate(outline.lengths, initial=0)]
-        chords: list[Chord | None] = []
-        for half, value in enumerate(outline.chords):
-            section = bisect_right(edges, half) - 1
-            chord = asked_chord(asked, half, half - edges[section], letter_of(outline, section, asked))
-            if chord is _OPEN:
-                chord = None if value == NO_CHORD else CHORDS[value - 3].transposed(-shift)
-            assert chord is None or isinstance(chord, Chord)
-            chords.append(chord)
-        names = [section.name for section in asked.form] or [""] * len(outline.letters)
-        sections = tuple(
-            Section(letter_of(outline, index, asked), length, names[index], VARIATIONS[outline.variations[index]])
-            for index, length in enumerate(outline.lengths)
-        )
-        parts = tuple(
-            Part(instrument, ROLES[role], tuple(None if row[part] is None else Levels(*row[part] or ())
-                                                for row in outline.levels))
-            for part, (instrument, role) in enumerate(zip(outline.instruments, outline.roles, strict=True))
-        )  # fmt: skip
-        return Plan(
-            ((asked.meter or METERS[header[5]], bars),), asked.tempo or float(TEMPOS[header[4]]), key, sections, parts,
-            tuple(chords), ("", *FEELS)[header[2]], ("", *STYLES)[header[0]], ("", *MOODS)[header[1]],
-            origins_of(asked, bars),
-        )  # fmt: skip
-
-
-def asked_header(asked: Asked, mode: str | None) -> dict[str, int]:
-    """The values asked for slots of the header, in their order; mode: that of the key, where it is settled."""
-    words = (("style", asked.style, STYLES), ("mood", asked.mood, MOODS), ("feel", asked.feel, FEELS))
-    found = {name: 1 + known.index(value) for name, value, known in words if value is not None}
-    if mode is not None:
-        found["mode"] = MODES.index(mode)
-    if asked.tempo is not None:
-        found["tempo"] = tempo_value(asked.tempo)
-    if asked.meter is not None:
-        found["meter"] = meter_value(asked.meter)
-    if asked.bars is not None:
-        found["bars"] = bars_value(asked.bars)
-    return found
-
-
-def letter_of(outline: Outline, section: int, asked: Asked) -> str:
-    return asked.form[section].letter if asked.form else chr(ord("A") + outline.letters[section])
-
-
-def asked_chord(asked: Asked, half: int, within: int, letter: str) -> object:
-    """The chord asked for a half bar of the piece, which is the one `within` its section; _OPEN where none is."""
-    if half in asked.chords:
-        return asked.chords[half]
-    row = asked.section_chords.get(letter)
-    return row[within % len(row)] if row else _OPEN
-
-
-def origins_of(asked: Asked, bars: int) -> dict[str, str]:
-    """Of each field of a plan, whether it was asked (chords and levels: in part or whole) or planned."""
-    told = {
-        "style": asked.style, "mood": asked.mood, "feel": asked.feel, "key": asked.key, "mode": asked.asked_mode,
-        "tempo": asked.tempo, "meter": asked.meter, "bars": asked.bars or None, "parts": asked.instruments or None,
-        "sections": asked.form or None, "chords": asked.chords or asked.section_chords or None,
-        "levels": asked.levels or asked.plays or None,
-    }  # fmt: skip
-    return {name: "planned" if value is None else "asked" for name, value in told.items()}
-
-
-def meter_value(meter: Meter) -> int:
-    """The value of a meter: itself where it is known, else the one whose bar is nearest in length."""
-    if meter in METERS:
-        return METERS.index(meter)
-    return int(np.argmin([abs(known.quarters - meter.quarters) for known in METERS]))
-
-
-def _likely_key(asked: Asked) -> Key | None:
-    chords = [*asked.chords.values(), *(chord for row in asked.section_chords.values() for chord in row)]
-    if not any(chords):
-        return None
-    return Progression(("",) * len(chords), tuple(chords), False).likely_key(asked.mode)
-
-
-def _all(size: int) -> np.ndarray:
-    return np.ones(size, bool)
-
-
-def _only(size: int, value: int) -> np.ndarray:
-    mask = np.zeros(size, bool)
-    mask[value] = True
-    return mask
