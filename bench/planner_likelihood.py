@@ -75,7 +75,9 @@ def drawn(corpus: Corpus, split: str, planner: Planner, count: int, seed: int) -
     while len(examples) < count:
         piece = draws.piece(rng)
         plan = draws.plans.of(piece)
-        outline = piece_outline(piece, plan, piece.instruments, draws.plans, span_of(plan, rng, planner.config.whole), rng)
+        outline = piece_outline(
+            piece, plan, piece.instruments, draws.plans, span_of(plan, rng, planner.config.whole), rng
+        )
         if outline is None or not piece.captions:
             continue
         rows, targets = rows_of(outline, [])

@@ -31,6 +31,7 @@ if not BENCH.exists():  # an installed package has no bench
 sys.path.insert(0, str(BENCH))
 
 import composer_goals as goals  # noqa: E402
+import goal_pieces  # noqa: E402
 import mood_classifier as moods  # noqa: E402
 import plan_goals  # noqa: E402
 
@@ -54,8 +55,8 @@ def line(pitches: list[int], step: int = 480, velocity: int = 80, first: int = 0
     return [(first + index * step, step, pitch, velocity) for index, pitch in enumerate(pitches)]
 
 
-def sample(score: Score, **known: object) -> goals.Sample:
-    return replace(goals.Sample(score, "a", C), **known)
+def sample(score: Score, **known: object) -> goal_pieces.Sample:
+    return replace(goal_pieces.Sample(score, "a", C), **known)
 
 
 # ---- shares
@@ -175,7 +176,7 @@ def test_sentences_ask_for_chords_and_forms() -> None:
         plan = plan_goals.sought_plan(read_controls(sentence), 0)
         assert any(plan.takes_up(number) is not None for number in range(len(plan.sections)))
         assert len({section.letter for section in plan.sections}) > 1
-    assert all(not read_controls(s).not_understood for s in (*goals.PIANO_SENTENCES, *plan_goals.FORM_SENTENCES))
+    assert all(not read_controls(s).not_understood for s in (*goal_pieces.PIANO_SENTENCES, *plan_goals.FORM_SENTENCES))
 
 
 # ---- moods
@@ -238,12 +239,12 @@ def test_verdicts(rule: str, value: float, real: float | None, reach: float, aim
 
 
 def test_few_pieces_are_of_all_kinds_and_more_pieces_hold_them() -> None:
-    few, many = goals.jobs_of("style", 10), goals.jobs_of("style", 80)
+    few, many = goal_pieces.jobs_of("style", 10), goal_pieces.jobs_of("style", 80)
     assert len({place for place, _ in few}) == 10
     assert many[:10] == few
     assert {number for _, number in many} == {0, 1}
-    assert len(goals.jobs_of("form", 200)) == 50
-    first_moods = [moods.MOOD_ASKED[goals.SETS["mood"][0][place]] for place, _ in goals.jobs_of("mood", 12)]
+    assert len(goal_pieces.jobs_of("form", 200)) == 50
+    first_moods = [moods.MOOD_ASKED[goal_pieces.SETS["mood"][0][place]] for place, _ in goal_pieces.jobs_of("mood", 12)]
     assert all(first_moods.count(mood) == 3 for mood in EMOTIONS)
 
 
@@ -263,7 +264,8 @@ def test_the_bench_composes_once_and_keeps_other_parts(
 ) -> None:
     sentences = ("a piano tune, 2 bars", "a flute tune in C major, 2 bars", "a rock song for guitar and drums, 2 bars")
     small = {"style": (sentences, 1.0), "chords": (("piano over C G, 2 bars",), 0.5)}
-    monkeypatch.setattr(goals, "SETS", small)
+    for module in (goals, goal_pieces):
+        monkeypatch.setattr(module, "SETS", small)
     out = tmp_path / "result.json"
     words = ["--model", str(model), "--corpus", str(corpus.path), "--pieces", "4", "--out", str(out)]
     goals.main([*words, "--parts", "controls,shares"])
@@ -286,7 +288,7 @@ def test_a_piece_is_the_same_whatever_else_is_composed_and_ablations_tell_what_t
     torch.manual_seed(0)
     loaded = replace(load(model), system=Composer(config).eval())
     sentence = "a calm piano tune over Am F, 2 bars"
-    maker = goals.Maker(loaded, None, 0, 2, False, False)
+    maker = goal_pieces.Maker(loaded, None, 0, 2, False, False)
     first, again = (maker.make(sentence, 3, 1) for _ in range(2))
     assert first.score.dumps_midi() == again.score.dumps_midi()
     assert first.record["candidates"]["count"] == 2

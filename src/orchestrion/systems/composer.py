@@ -22,9 +22,16 @@ from symusic import Score
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from orchestrion.corpus.datasets import SINGLE_PARTS
 from orchestrion.corpus.plans import PlanTable, plan_table
 from orchestrion.corpus.store import Corpus
+from orchestrion.corpus.window_batches import (
+    TEMPO_CLASSES,
+    ensemble_shares,
+    mode_number,
+    similar_windows,
+    tempo_class,
+    window_arrays,
+)
 from orchestrion.corpus.windows import Window, WindowDraw
 from orchestrion.nn.attention import Block, Cache, rotation
 from orchestrion.nn.optimizer import MuonAdamW
@@ -32,7 +39,7 @@ from orchestrion.nn.plan_inputs import PlanInputs
 from orchestrion.nn.stepping import BlockStep, bf16_is_fast, int8_is_fast, product
 from orchestrion.planning import arrays
 from orchestrion.representations import steps
-from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, bar_starts, decode, encode
+from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, decode, encode
 from orchestrion.representations.sliding import Span, spans
 from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
@@ -43,12 +50,9 @@ from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, S
 from orchestrion.text.leaning import Leaning
 from orchestrion.theory import FAMILY_NAMES, INSTRUMENTS, Key
 
-TEMPO_CLASSES = 16
 END_WEIGHT = 0.4  # nats that a full leaning to density takes from the end of a cell
 LENGTH_WEIGHT = 0.7  # and from each doubling of a length
 CHORD_EMPHASIS = 1.6  # on what chords add to the choice of a pitch in composing: found again in 61 % in place of 49
-POOLED_BATCHES = 6  # windows of so many batches are sorted by length: with fewer half of a batch was padding
-BY_BAR = 0.35  # of the windows in training whose levels are those of the very cells, not of their sections
 PREFIX_ROWS = 3  # two made from the sentence, one from the controls
 _MUSICAL_WAVELENGTHS = (6, 12, 24, 36, 48, 72, 96, 192, 384, 1536)  # steps: an eighth note to thirty-two bars
 
@@ -110,11 +114,6 @@ class Reading:
     caches: list[Cache]
     lengths: np.ndarray
     condition: Tensor  # (B, D), added to every row
-
-
-def tempo_class(tempo: float) -> int:
-    """Sixteen classes, equal in ratio, from 40 to 240 quarter notes a minute."""
-    return int(np.clip(np.log(max(tempo, 1) / 40) / np.log(240 / 40) * TEMPO_CLASSES, 0, TEMPO_CLASSES - 1))
 
 
 class Composer(System):
@@ -235,7 +234,7 @@ class Composer(System):
 
     def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
         plans = plan_table(corpus) if self.config.reads_plan else None
-        windows = _similar_windows(_draws(corpus, split, plans), rng, self.config)
+        windows = similar_windows(_draws(corpus, split, plans), rng, self.config)
         width, made = self.config.sentence_width, corpus.embeddings
         if made is not None and made.shape[1] != width:
             raise RecipeError(f"the corpus has embeddings of width {made.shape[1]}; set sentence_width to that")
@@ -581,42 +580,14 @@ def _conditions(cells: Cells, key: Key, sentence: np.ndarray | None, config: Com
     return {
         "sentence": torch.as_tensor(words, dtype=torch.float32)[None],
         "tempo": torch.tensor([tempo_class(cells.tempo)]),
-        "mode": torch.tensor([_mode(key)]),
-        "ensemble": torch.from_numpy(_ensemble(cells.instruments))[None],
+        "mode": torch.tensor([mode_number(key)]),
+        "ensemble": torch.from_numpy(ensemble_shares(cells.instruments))[None],
     }
-
-
-def _mode(key: Key) -> int:
-    return ("major", "minor").index(key.mode)
-
-
-def _ensemble(instruments: tuple[int, ...]) -> np.ndarray:
-    """(129,) float32: the share of each instrument among the tracks."""
-    return np.bincount(instruments, minlength=INSTRUMENTS).astype(np.float32) / len(instruments)
 
 
 @lru_cache(maxsize=4)
 def _draws(corpus: Corpus, split: str, plans: PlanTable | None) -> WindowDraw:
     return WindowDraw(corpus, split, plans)
-
-
-def _similar_windows(windows: WindowDraw, rng: np.random.Generator, config: ComposerConfig) -> list[Window]:
-    """Windows of about one length that fill a batch with little padding.
-
-    Several times the rows of a batch are drawn, sorted by length and cut into batches, of which one is kept at random,
-    a full one likelier than a rest.
-    """
-    pool: list[Window] = []
-    while sum(window.size for window in pool) < POOLED_BATCHES * config.batch_rows:
-        pool.append(windows(rng, config.context_rows))
-    pool.sort(key=lambda window: window.size)
-    batches: list[list[Window]] = [[]]
-    for window in pool:
-        if batches[-1] and (len(batches[-1]) + 1) * window.size > config.batch_rows:
-            batches.append([])
-        batches[-1].append(window)
-    shares = np.array([sum(window.size for window in batch) for batch in batches], float)
-    return batches[rng.choice(len(batches), p=shares / shares.sum())]
 
 
 def _span_batch(windows: list[Span], rows: np.ndarray, targets: np.ndarray) -> dict[str, Tensor]:
@@ -640,70 +611,6 @@ def _span_batch(windows: list[Span], rows: np.ndarray, targets: np.ndarray) -> d
 def window_batch(
     windows: list[Window], corpus: Corpus, rng: np.random.Generator, config: ComposerConfig, *, learning: bool
 ) -> dict[str, Tensor]:
-    """Windows as tensors, each with one of its piece's sentences drawn by `rng`. learning: leave sentences and parts of
-    plans out as the config says."""
-    count, size = len(windows), max(window.size for window in windows)
-    rows = np.zeros((count, size, steps.COLUMNS), np.int64)
-    targets = np.full((count, size, len(FIELDS)), -1, np.int64)
-    sentences = np.full((count, config.sentence_width), np.nan, np.float32)
-    keys = [Key.parse(window.piece.key) for window in windows]
-    for index, (window, key) in enumerate(zip(windows, keys, strict=True)):
-        own_rows, own_targets = rows_and_targets(
-            window.cells, ~window.hole, window.hole, shift_to_common_key(key),
-            bar_numbers=window.bars, bar_times=_bar_times(window), total_bars=window.piece.bars, near=config.near_bars,
-        )  # fmt: skip
-        rows[index, : len(own_rows)], targets[index, : len(own_rows)] = own_rows, own_targets
-        captions, left_out = window.piece.captions, config.sentence_dropout if learning else 0.0
-        if corpus.embeddings is not None and captions and rng.random() >= left_out:
-            sentences[index] = corpus.embeddings[captions[rng.integers(len(captions))]]
-    batch = {
-        "rows": torch.from_numpy(rows),
-        "targets": torch.from_numpy(targets),
-        "sentence": torch.from_numpy(sentences),
-        "tempo": torch.tensor([tempo_class(window.cells.tempo) for window in windows]),
-        "mode": torch.tensor([_mode(key) for key in keys]),
-        "ensemble": torch.from_numpy(np.stack([_ensemble(window.cells.instruments) for window in windows])),
-    }
-    if config.reads_plan:
-        batch |= _plan_batch(windows, plan_table(corpus), keys, rng, config, learning)
-        batch["cell"] = torch.clamp((batch["rows"][..., steps.KIND] == steps.OPENING).cumsum(1) - 1, min=0)
-    return batch
-
-
-def _bar_times(window: Window) -> np.ndarray:
-    """(M,) the step at which each bar starts, counted from the first of the window."""
-    starts = bar_starts(window.piece.meters)[window.bars]
-    return starts - starts[0]
-
-
-def _plan_batch(
-    windows: list[Window], plans: PlanTable, keys: list[Key], rng: np.random.Generator, config: ComposerConfig,
-    learning: bool,
-) -> dict[str, Tensor]:  # fmt: skip
-    """features (B, C, F) and half (B, C) of the cells in the order of the rows; header (B, H)."""
-    count, most = len(windows), max(window.hole.size for window in windows)
-    features = np.zeros((count, most, len(arrays.FEATURES)), np.int64)
-    half = np.zeros((count, most), np.int64)
-    header = np.zeros((count, len(arrays.HEADER)), np.int64)
-    for index, (window, key) in enumerate(zip(windows, keys, strict=True)):
-        hole, cells = window.hole, window.cells
-        order = [np.concatenate(pair) for pair in zip(np.nonzero(~hole), np.nonzero(hole), strict=True)]
-        known = arrays.unplanned(cells.meters, len(cells.instruments))
-        if window.plan is not None and not (learning and rng.random() < config.no_plan):
-            by_bar = bool(learning and rng.random() < BY_BAR)
-            shift = shift_to_common_key(key)
-            known = arrays.features(window.plan, cells, window.bars, window.tracks, shift, by_bar=by_bar)
-        if learning:
-            known = arrays.left_open(known, rng, config.plan_dropout)
-        features[index, : hole.size] = known[order[0], order[1]]
-        half[index, : hole.size] = arrays.half_steps(cells)[order[0]]
-        header[index] = _header(window, plans, rng)
-        if learning:
-            header[index] *= rng.random(len(arrays.HEADER)) >= config.plan_dropout
-    return {"features": torch.from_numpy(features), "half": torch.from_numpy(half), "header": torch.from_numpy(header)}
-
-
-def _header(window: Window, plans: PlanTable, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    styles, mood, feel = plans.header(window.piece)
-    whole = window.all_tracks and window.piece.dataset not in SINGLE_PARTS
-    return int(styles[rng.integers(2)]), mood, feel, arrays.ALL_TRACKS if whole else arrays.SOME_TRACKS
+    """`window_arrays` as tensors."""
+    arrays_of = window_arrays(windows, corpus, rng, config, learning=learning)
+    return {name: torch.from_numpy(values) for name, values in arrays_of.items()}
