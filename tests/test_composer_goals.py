@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -251,6 +252,12 @@ def test_few_pieces_are_of_all_kinds_and_more_pieces_hold_them() -> None:
 # ---- the whole
 
 
+@pytest.fixture
+def own_corpus(corpus: Corpus, tmp_path: Path) -> Path:
+    """A corpus of this test alone: the benchmark keeps its index of copies there."""
+    return Path(shutil.copytree(corpus.path, tmp_path / "corpus"))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
@@ -260,14 +267,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_bench_composes_once_and_keeps_other_parts(
-    model: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sentences = ("a piano tune, 2 bars", "a flute tune in C major, 2 bars", "a rock song for guitar and drums, 2 bars")
     small = {"style": (sentences, 1.0), "chords": (("piano over C G, 2 bars",), 0.5)}
     for module in (goals, goal_pieces):
         monkeypatch.setattr(module, "SETS", small)
     out = tmp_path / "result.json"
-    words = ["--model", str(model), "--corpus", str(corpus.path), "--pieces", "4", "--out", str(out)]
+    words = ["--model", str(model), "--corpus", str(own_corpus), "--pieces", "4", "--out", str(out)]
     goals.main([*words, "--parts", "controls,shares"])
     composed = sorted((tmp_path / "result" / "style").glob("*.mid"))
     assert len(composed) == 4
