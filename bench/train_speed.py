@@ -1,9 +1,10 @@
 """How many notes a second a recipe of the composer learns from, and how much memory it takes at most.
 
-    python bench/train_speed.py CORPUS [--recipe small] [--steps 5] [--seed 0]
+    python bench/train_speed.py CORPUS [--recipe small] [--steps 5] [--seed 0] [--beside CHECKOUT]
 
 Each combination of threads and precision runs in a process of its own, whose greatest size is its peak memory. Batches
-are drawn before the clock starts, as the training loop draws them on another thread.
+are drawn before the clock starts, as the training loop draws them on another thread. CHECKOUT: a folder with an earlier
+commit of this project, which is timed by turns with this one.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def main() -> None:
     parser.add_argument("--recipe", default="small")
     parser.add_argument("--steps", type=int, default=5, help="timed steps, after one that is not")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS)
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "train_speed.json")
     parser.add_argument("--one", nargs=2, metavar=("THREADS", "PRECISION"), help="run one combination and print it")
@@ -88,13 +91,18 @@ def main() -> None:
     from orchestrion.corpus.store import open_corpus
 
     figures: dict[str, Any] = {"load of the machine at the start": os.getloadavg()[0]}
-    command = [sys.executable, __file__, str(options.corpus), "--recipe", options.recipe, "--steps", str(options.steps)]
+    checkouts = {"": Path(__file__).resolve().parents[1]} | (
+        {", the commit beside": options.beside.resolve()} if options.beside else {}
+    )
     for threads in options.threads:
-        for precision in PRECISIONS:
-            one = [*command, "--seed", str(options.seed), "--one", str(threads), precision]
-            environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-            answer = subprocess.run(one, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-            figures[f"{threads} threads, {precision}"] = json.loads(answer)
+        for precision in options.precisions:
+            for name, checkout in checkouts.items():
+                one = [sys.executable, str(checkout / "bench" / "train_speed.py"), str(options.corpus.resolve()),
+                       "--recipe", options.recipe, "--steps", str(options.steps), "--seed", str(options.seed),
+                       "--one", str(threads), precision]  # fmt: skip
+                environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(checkout / "src")}
+                answer = subprocess.run(one, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+                figures[f"{threads} threads, {precision}{name}"] = json.loads(answer)
     runs = {name: values for name, values in figures.items() if isinstance(values, dict)}
     columns = list(next(iter(runs.values())))
     table = {

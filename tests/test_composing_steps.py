@@ -91,7 +91,9 @@ def test_fields_of_a_step_are_those_of_the_network(composer: Composer) -> None:
     for field in range(len(FIELDS)):
         before = values[:field]
         expected = composer.field_logits(hidden[field], field, [torch.from_numpy(value) for value in before])
-        np.testing.assert_allclose(step.field_logits(hidden[field], field, before), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            step.field_logits(hidden[field].numpy(), field, before), expected, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_a_piece_is_the_same_alone_and_beside_others(composer: Composer) -> None:

@@ -210,7 +210,7 @@ def test_an_untrained_generator_is_neither_silent_nor_full() -> None:
 
 def test_the_threshold_moves_to_where_as_many_notes_sound_at_once(corpus: Corpus) -> None:
     """Of a generator that stays as it is; with the drawing one in evaluation, as it draws music."""
-    one = system(replace(LITTLE, threshold=0.5, threshold_rate=0.05, phrases=64)).train()
+    one = system(replace(LITTLE, threshold=0.5, threshold_rate=0.2, phrases=16)).train()
     batch = one.batch(corpus, "train", np.random.default_rng(0))
 
     def notes_at_once(phrases: torch.Tensor) -> float:
@@ -218,14 +218,14 @@ def test_the_threshold_moves_to_where_as_many_notes_sound_at_once(corpus: Corpus
         return float(cells / tracks / phrases.shape[2])
 
     def excess() -> float:
-        made = one.eval()._sounding(one.drawing(torch.randn(512, LITTLE.noise)))
+        made = one.eval()._sounding(one.drawing(torch.randn(128, LITTLE.noise)))
         one.train()
         return notes_at_once(made) - notes_at_once(batch["phrases"])
 
     kept = {key: value.clone() for key, value in one.state_dict().items() if key != "threshold"}
     with torch.no_grad():
         before = excess()
-        for _ in range(200):
+        for _ in range(60):
             one._move_threshold(batch)
         assert abs(excess()) < min(0.2, abs(before) / 3)
     assert all(torch.equal(value, kept[key]) for key, value in one.state_dict().items() if key != "threshold")

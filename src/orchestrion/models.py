@@ -19,12 +19,13 @@ MODEL_VARIABLE = "ORCHESTRION_MODEL"
 
 @dataclass(frozen=True)
 class Model:
-    """A system ready to play, with what names it in a record."""
+    """A system ready to play, with what names it in a record, and the folder it was read from, if it was."""
 
     system: System
     name: str
     notes: dict[str, Any]
     sha256: str
+    folder: Path | None = None
 
     @property
     def has_bars(self) -> bool:
@@ -50,7 +51,7 @@ def load(model: str | Path | None = None) -> Model:
     folder = folder_of(model or os.environ.get(MODEL_VARIABLE) or BUNDLED)
     system, _, notes = checkpoint.load(folder)
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    return Model(system.eval(), notes["system"], notes, digest)
+    return Model(system.eval(), notes["system"], notes, digest, folder.resolve())
 
 
 def folder_of(model: str | Path) -> Path:

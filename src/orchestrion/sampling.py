@@ -29,3 +29,12 @@ def draw(
     last = np.minimum((mass < top_p * mass[:, -1:]).sum(1), mass.shape[1] - 1)  # of the smallest set
     place = (mass <= (uniforms * mass[rows, last])[:, None]).sum(1)
     return order[rows, np.minimum(place, last)]
+
+
+def nats_of(drawn: np.ndarray, logits: np.ndarray, legal: np.ndarray) -> np.ndarray:
+    """Nats (B,) of the values that were drawn, (B,), among the legal ones; shapes as in `draw`."""
+    scores = np.where(legal, logits, -np.inf)
+    best = scores.max(1)
+    shifted = scores - best[:, None]
+    nats: np.ndarray = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(drawn)), drawn]
+    return nats

@@ -13,6 +13,7 @@ import typer
 from orchestrion.cli import show
 from orchestrion.cli.checking import BestOf, Check, Tries, critic_of, tell_checks
 from orchestrion.errors import UserError
+from orchestrion.generation import second_process
 from orchestrion.text import controls
 from orchestrion.text.reading import NotUnderstood, Understood
 from orchestrion.theory import Key, Meter
@@ -142,13 +143,15 @@ def compose(
     best_of: BestOf = None,
 ) -> None:
     """Compose music from a sentence, or by a plan. An option beats the words."""
+    if (reject is None) != (against is None):
+        missing = "--against CORPUS, the corpus whose pieces" if against is None else "--reject NOTES, above which they"
+        raise typer.BadParameter(f"to leave out copies, add {missing} count as copied")
+    if candidates != 1 and not (model or system or like):
+        second_process.start("composer")  # it takes as long to be ready as what is imported here
     from orchestrion.cli.corpus import opened_index
     from orchestrion.corpus.store import open_corpus
     from orchestrion.score.files import read
 
-    if (reject is None) != (against is None):
-        missing = "--against CORPUS, the corpus whose pieces" if against is None else "--reject NOTES, above which they"
-        raise typer.BadParameter(f"to leave out copies, add {missing} count as copied")
     given = None if like is None else read(like)
     by = None if plan is None else _plan_alone(plan, sentence, bars, tempo, key, meter, instruments, chords, form, feel)
     index = None if against is None else opened_index(open_corpus(against))

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Event
 from typing import Any
 
 import numpy as np
-import torch
 from symusic import Score
 
 from orchestrion.chords import Progression
 from orchestrion.generation.brief import Brief, plain_plan
 from orchestrion.generation.candidates import Candidate, ranked
+from orchestrion.generation.second_process import Share, Shared, composed
 from orchestrion.models import WEIGHTS, Model, load
 from orchestrion.planning.cell_plan import cell_plan
 from orchestrion.planning.plan import Plan
 from orchestrion.planning.text import plan_record
 from orchestrion.representations.cells import Cells, encode, instrument_order
 from orchestrion.representations.steps import shift_to_common_key
-from orchestrion.system import Request, System
+from orchestrion.system import Request
 from orchestrion.text.controls import Controls, Reading, merge, read_controls
 from orchestrion.text.form import Form
 from orchestrion.text.weighing import TYPICAL_TEMPO
@@ -30,7 +27,7 @@ from orchestrion.wishes import Composition, Wish
 
 MAX_CANDIDATES = 64
 PLANNER = "planner"
-GROUPS = 2  # of candidates: most of the time is spent in products, so two threads share the work
+GROUPS = 2  # of candidates, for two processes
 TAKES = 3  # further candidates that are kept beside the best
 
 
@@ -112,7 +109,7 @@ def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
     ] = []  # where copies are rejected or a critic chooses, a piece is composed several times
 
     def choose(request: Request, rng: np.random.Generator) -> Score:
-        tries.append(ranked(plan, *drawn(wish.model.system, request, count, rng)))
+        tries.append(ranked(plan, *drawn(wish.model, request, count, rng)))
         return tries[-1][0].score
 
     take = replace(wish, count=1, piece=index, choose=choose).generate(request)[0]
@@ -131,41 +128,28 @@ def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
 
 
 def drawn(
-    system: System, request: Request, count: int, rng: np.random.Generator
+    model: Model, request: Request, count: int, rng: np.random.Generator
 ) -> tuple[list[Score], list[float]]:  # fmt: skip
-    """`count` candidates and the mean nats a note of each, from GROUPS batches that are composed side by side. How they
-    are shared out does not depend on the machine, so neither does the music."""
+    """`count` candidates and the mean nats a note of each, in GROUPS batches: the last of them in a second process,
+    where one can be had. How they are shared out does not depend on the machine, so neither does the music."""
     sizes = [count // GROUPS + (group < count % GROUPS) for group in range(GROUPS)]
-    stopped = Event()
-    bars = [0 if size else request.bars for size in sizes]
+    requests = [replace(request, count=size) for size in sizes if size]
+    streams = rng.spawn(GROUPS)
 
-    def compose(group: int, own: np.random.Generator) -> tuple[list[Score], list[float]]:
-        nats = [0.0] * sizes[group]
-
-        def told(done: int, total: int) -> None:
-            if stopped.is_set():
-                raise KeyboardInterrupt
-            bars[group] = done
+    def compose(group: int, before: int, beside: Shared | None = None) -> Share:
+        def told(bars: int) -> None:
             if request.progress:
-                request.progress(min(bars), total)
+                other = before if beside is None or beside.bars is None else beside.bars
+                request.progress((bars + other) // len(requests), request.bars)
 
-        made = system.generate(
-            replace(request, count=sizes[group], progress=told, likelihood=nats.__setitem__), own
-        )  # fmt: skip
-        bars[group] = request.bars
-        return made, nats
+        return composed(model.system, requests[group], streams[group], told)
 
-    work = [(group, own) for group, own in enumerate(rng.spawn(GROUPS)) if sizes[group]]
-    if len(work) == 1 or (os.cpu_count() or 1) == 1:
-        parts = [compose(*group) for group in work]
-    else:
-        with ThreadPoolExecutor(GROUPS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-            try:
-                parts = list(threads.map(lambda group: compose(*group), work))
-            except BaseException:
-                stopped.set()  # the other group ends at its next note, not at the end of its piece
-                raise
-    return [score for made, _ in parts for score in made], [mean for _, nats in parts for mean in nats]
+    if len(requests) == 1:
+        return compose(0, 0)
+    with Shared(model, requests[1], streams[1]) as share:
+        first = compose(0, 0, share)
+        second = share.answer() or compose(1, request.bars)
+    return first[0] + second[0], first[1] + second[1]
 
 
 def _rounded(marks: dict[str, float]) -> dict[str, float | None]:

@@ -36,14 +36,14 @@ from orchestrion.corpus.windows import Window, WindowDraw
 from orchestrion.nn.attention import Block, Cache, rotation
 from orchestrion.nn.optimizer import MuonAdamW
 from orchestrion.nn.plan_inputs import PlanInputs
-from orchestrion.nn.stepping import BlockStep, bf16_is_fast, int8_is_fast, product
+from orchestrion.nn.stepping import BlockStep, bf16_is_fast, int8_is_fast, product, turns
 from orchestrion.planning import arrays
 from orchestrion.representations import steps
 from orchestrion.representations.cells import STEPS_PER_QUARTER, Cells, decode, encode
 from orchestrion.representations.sliding import Span, spans
 from orchestrion.representations.steps import END, FIELD_SIZES, FIELDS, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import MAX_CELL_NOTES, CellWriter
-from orchestrion.sampling import draw
+from orchestrion.sampling import draw, nats_of
 from orchestrion.score.analysis import estimate_key
 from orchestrion.score.pedal import apply_sustain
 from orchestrion.system import Batch, PieceNats, Recipe, RecipeError, Request, System, Training
@@ -360,7 +360,8 @@ class PlanRows:
         chords = features[..., [arrays.CHORD, arrays.SECOND_CHORD]]
         basses = features[..., [arrays.BASS, arrays.SECOND_BASS]]
         self.openings = inputs.of_cells(features).unsqueeze(2) + inputs.place_chord(chords)  # (M, K, 2, D)
-        self.pitches = CHORD_EMPHASIS * (inputs.pitch_chord(chords) + inputs.pitch_bass(basses))  # (M, K, 2, M)
+        pitches: Tensor = CHORD_EMPHASIS * (inputs.pitch_chord(chords) + inputs.pitch_bass(basses))
+        self.pitches = pitches.numpy()  # (M, K, 2, M)
         self.half = arrays.half_steps(cells)
 
     def of(self, places: list[tuple[int, int]], positions: np.ndarray) -> tuple[list[int], list[int], list[int]]:
@@ -386,17 +387,15 @@ class Stepper:
         tables[steps.INSTRUMENT] = tables[steps.INSTRUMENT] + composer.families.weight[torch.arange(INSTRUMENTS) // 8]
         self.table = torch.cat(tables)
         self.table_starts = np.cumsum([0, *steps.SIZES[:-1]])
-        self.frequencies = 2 * torch.pi / composer.wavelengths
+        self.frequencies = (2 * torch.pi / composer.wavelengths).numpy()
         self.blocks = [BlockStep(cast(Block, block), int8=small) for block in composer.blocks]
         self.norm = composer.norm.weight
         self.inner = product(composer.inner, int8=small)
         inner = [cast(nn.Embedding, table).weight for table in composer.inner_tables]
         firsts = [field * (field - 1) // 2 for field in range(len(FIELDS))]
-        self.befores = [
-            torch.cat(inner[first : first + field]) if field else None for field, first in enumerate(firsts)
-        ]
-        self.before_starts = np.cumsum([0, *FIELD_SIZES[:-2]])
-        self.heads = [product(cast(nn.Linear, head), int8=False) for head in composer.heads]
+        self.befores = [[table.numpy() for table in inner[first : first + field]] for field, first in enumerate(firsts)]
+        heads = [cast(nn.Linear, head) for head in composer.heads]
+        self.heads = [(head.weight.T.contiguous().numpy(), head.bias.numpy()) for head in heads]
 
     def __call__(self, rows: np.ndarray, reading: Reading, plan: Tensor | None = None) -> Tensor:
         """(B, C) -> states (B, D); adds the rows to the reading. plan: what is added to the rows (B, D)."""
@@ -405,28 +404,32 @@ class Stepper:
         x += reading.condition
         if plan is not None:
             x += plan
-        positions = torch.from_numpy(np.stack([lengths, rows[:, steps.TIME]], axis=1).astype(np.float32))
-        angles = (positions.unsqueeze(-1) * self.frequencies).sum(1).unsqueeze(1)  # (B, 1, R)
-        cosines, sines = angles.cos(), angles.sin()
-        turn = torch.cat([cosines, cosines], dim=-1), torch.cat([-sines, sines], dim=-1)
+        positions = np.stack([lengths, rows[:, steps.TIME]], axis=1).astype(np.float32)
+        turn = turns((positions[..., None] * self.frequencies).sum(1))
         size, seen = int(lengths.max()) + 1, None
         place: tuple[Any, ...] = slice(None), slice(None), int(lengths[0])
         if lengths.min() + 1 < size:
-            unseen = np.where(np.arange(size) <= lengths[:, None], np.float32(0), np.float32(-np.inf))
-            seen = torch.from_numpy(unseen)[:, None, None]
-            place = torch.arange(batch), slice(None), torch.from_numpy(lengths)
+            seen = np.where(np.arange(size) <= lengths[:, None], np.float32(0), np.float32(-np.inf))[:, None]
+            place = np.arange(batch), slice(None), lengths
         for block, cache in zip(self.blocks, reading.caches, strict=True):
             x = block(x, turn, cache, place, size, seen)
         reading.lengths = lengths + 1
         return torch.layer_norm(x, x.shape[1:], self.norm)
 
-    def field_logits(self, hidden: Tensor, field: int, values: list[np.ndarray]) -> np.ndarray:
+    def fields(self, states: Tensor) -> list[np.ndarray]:
+        """(B, D) -> of each field its part of `Composer.inner`, (B, M)."""
+        return list(np.split(self.inner(states).numpy(), len(FIELDS), axis=1))
+
+    def field_logits(self, hidden: np.ndarray, field: int, values: list[np.ndarray]) -> np.ndarray:
         """As `Composer.field_logits`, (B, V)."""
-        table = self.befores[field]
-        if table is not None:
-            before = torch.from_numpy(np.stack(values, axis=1) + self.before_starts[:field])
-            hidden = hidden + F.embedding_bag(before, table, mode="sum")
-        return self.heads[field](hidden.relu().square()).numpy()
+        for table, value in zip(self.befores[field], values, strict=True):
+            hidden = hidden + table[value]
+        active = np.maximum(hidden, 0)
+        active *= active
+        weight, bias = self.heads[field]
+        logits: np.ndarray = active @ weight
+        logits += bias
+        return logits
 
 
 class _Session:
@@ -492,7 +495,7 @@ class _Session:
             places = [writer.place for writer in self.writers]
             plan = self.plan.openings[self.plan.of(places, stacked[:, steps.AT] - 1)]
         states = self.stepper(stacked, self.reading, plan)
-        self.hidden = list(self.stepper.inner(states).chunk(len(FIELDS), dim=-1))
+        self.hidden = self.stepper.fields(states)
 
     def step(self) -> bool:
         """Write one note, or end one cell, in every piece that is not done; False once all are."""
@@ -525,9 +528,8 @@ class _Session:
         request = self.request
         drawn = draw(logits, legal, uniforms[:, field], temperature=request.temperature, top_p=request.top_p)
         if request.likelihood:
-            chosen = logits[np.arange(len(drawn)), drawn]
-            whole = np.logaddexp.reduce(np.where(legal, logits, -np.inf), axis=1)
-            self.nats[self.numbers] += whole - chosen if sounding is None else np.where(sounding, whole - chosen, 0)
+            nats = nats_of(drawn, logits, legal)
+            self.nats[self.numbers] += nats if sounding is None else np.where(sounding, nats, 0)
         return drawn
 
     def _advance(self, sounding: np.ndarray, values: list[np.ndarray]) -> None:

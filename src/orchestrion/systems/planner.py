@@ -30,7 +30,7 @@ from orchestrion.corpus.plan_examples import NOWHERE, Example, ExampleDraw
 from orchestrion.corpus.store import Corpus
 from orchestrion.nn.attention import Block, Cache, rotation
 from orchestrion.nn.optimizer import MuonAdamW
-from orchestrion.nn.stepping import BlockStep, Product
+from orchestrion.nn.stepping import BlockStep, Product, turns
 from orchestrion.planning import tokens
 from orchestrion.planning.asked import Asked
 from orchestrion.planning.plan import LEVEL_NAMES, Plan
@@ -276,7 +276,7 @@ class _Session:
         self.blocks = [_step(block) for block in planner.blocks]  # type: ignore[arg-type]
         self.head = _product(planner.head)
         self.last = [tokens.START] * count
-        self.frequencies = 2 * torch.pi / planner.wavelengths
+        self.frequencies = (2 * torch.pi / planner.wavelengths).numpy()
         self.starts = planner.starts.numpy()
 
     def take(self, chosen: Sequence[int]) -> None:
@@ -289,9 +289,7 @@ class _Session:
             self._grow()
         rows = np.array([(token, *own) for token, own in zip(self.last, features, strict=True)]) + self.starts
         x = F.embedding_bag(torch.from_numpy(rows), planner.table.weight, mode="sum") + self.said
-        angles = self.place * self.frequencies  # (1, R)
-        cosines, sines = angles.cos(), angles.sin()
-        turn = torch.cat([cosines, cosines], dim=-1)[None], torch.cat([-sines, sines], dim=-1)[None]
+        turn = turns(self.place * self.frequencies)
         place = slice(None), slice(None), self.place
         for block, cache in zip(self.blocks, self.caches, strict=True):
             x = block(x, turn, cache, place, self.place + 1, None)
