@@ -47,11 +47,11 @@ from active_rounds import (
 from matplotlib.figure import Figure
 from record import BENCH, record
 
-from orchestrion.corpus.store import open_corpus
+from orchestrion.data.store import open_corpus
 from orchestrion.metrics.phrases import energy_distance, phrase_features
-from orchestrion.models import load
-from orchestrion.render.picture import write_figure
-from orchestrion.systems.ape_gan import ApeGan
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.ape_gan import ApeGan
+from orchestrion.rendering.piano_roll import write_figure
 
 T_95 = {3: 4.303, 5: 2.776}  # of Student's t, two-sided, by how many seeds
 

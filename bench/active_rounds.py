@@ -18,18 +18,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from orchestrion.active.choosing import Policy, chosen
-from orchestrion.corpus.judged import Judged, JudgedCorpus
-from orchestrion.corpus.pairs import shifted, to_c
-from orchestrion.corpus.phrases import Selection, phrase_table
-from orchestrion.corpus.store import Corpus
-from orchestrion.generating import Asked, generate
+from orchestrion.data.captions.pairs import shifted, to_c
+from orchestrion.data.labeled import Judged, JudgedCorpus
+from orchestrion.data.phrases import Selection, phrase_table
+from orchestrion.data.store import Corpus
+from orchestrion.generation.batch import Asked, generate
+from orchestrion.listening.active.query_strategy import Policy, chosen
 from orchestrion.metrics.phrases import energy_distance, phrase_features
-from orchestrion.models import load
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.ape_gan import ApeGan, ApeGanConfig, Discriminator
+from orchestrion.music.analysis import estimate_key
 from orchestrion.representations.frames import runs
 from orchestrion.representations.phrases import empty
-from orchestrion.score.analysis import estimate_key
-from orchestrion.systems.ape_gan import ApeGan, ApeGanConfig, Discriminator
 
 POOL, HELD = 2000, 1000
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)

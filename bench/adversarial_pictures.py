@@ -21,11 +21,11 @@ from matplotlib.figure import Figure
 from phrase_sides import Run, made_rolls, real_rolls
 from record import BENCH
 
-from orchestrion.corpus.store import open_corpus
+from orchestrion.data.store import open_corpus
 from orchestrion.metrics.structure import self_similarity
-from orchestrion.models import load
-from orchestrion.render.picture import write_figure
-from orchestrion.systems.wgan_gp_attention import WganGpAttention, phrases_of
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.wgan_gp_attention import WganGpAttention, phrases_of
+from orchestrion.rendering.piano_roll import write_figure
 
 SQUARES = 4  # phrases a row
 THRESHOLDS = (0.5, 0.7, 0.9)

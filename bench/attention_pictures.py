@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from orchestrion.corpus.store import open_corpus
-from orchestrion.corpus.tokens import token_table
-from orchestrion.models import load
-from orchestrion.render.attention_picture import write_attention
+from orchestrion.data.store import open_corpus
+from orchestrion.data.tokens import token_table
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.attention_grid import NOTATION, AttentionGrid
+from orchestrion.rendering.attention_picture import write_attention
 from orchestrion.representations.performance import NOTE_OFF, NOTE_ON
-from orchestrion.systems.attention_grid import NOTATION, AttentionGrid
 
 PITCH, SHOWN_STEPS = 50, 64  # steps in the pictures of lone events
 FIRST, SECOND = slice(10, 15), slice(50, 55)

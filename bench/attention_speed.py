@@ -28,9 +28,9 @@ import torch.nn.functional as F
 from record import RESULTS, record
 from torch import Tensor, nn
 
-from orchestrion.nn.attention import Attention
-from orchestrion.nn.relative import RelativeAttention
-from orchestrion.nn.skewing import skewed
+from orchestrion.models.layers.attention import Attention
+from orchestrion.models.layers.relative import RelativeAttention
+from orchestrion.models.layers.skewing import skewed
 
 BATCH, WIDTH, LAYERS, HEADS, NETWORK = 2, 256, 6, 8, 1024
 LENGTHS, PRECISIONS = (1024, 2048), ("float32", "bf16")

@@ -25,13 +25,13 @@ import numpy as np
 from record import record
 from section_labels import SIXTEENTH, Song, distance, read_songs
 
-from orchestrion.chords import FIRST_CHORD, NO_CHORD, QUALITIES, QUALITY_NAMES, TRIAD_OF
-from orchestrion.corpus.datasets.pop909 import CORRECTED, MUSIC
+from orchestrion.data.datasets.pop909 import CORRECTED, MUSIC
 from orchestrion.metrics import harmony
+from orchestrion.music.chords import FIRST_CHORD, NO_CHORD, QUALITIES, QUALITY_NAMES, TRIAD_OF
+from orchestrion.music.files import read
+from orchestrion.music.theory import Key
 from orchestrion.planning.harmony import chord_codes
 from orchestrion.representations.cells import BAR, PITCH, POSITION, STEPS_PER_QUARTER, bar_starts, decode
-from orchestrion.score.files import read
-from orchestrion.theory import Key
 
 Label = tuple[float, float, int, int, int]  # from and to in steps, root, quality or -1, bass
 LEAST_SHARED = 0.45  # of the notes that POP909-CL holds to the very step; it is rounded otherwise

@@ -19,9 +19,9 @@ from time import perf_counter
 
 from record import record
 
-from orchestrion.composing import compose
 from orchestrion.generation.by_plan import plan
-from orchestrion.models import load
+from orchestrion.generation.compose import compose
+from orchestrion.models.loading import load
 from orchestrion.text.encoder import SentenceEncoder
 
 SENTENCE = "a calm piano waltz in D minor, 16 bars"

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from orchestrion.composing import compose
-from orchestrion.models import load
+from orchestrion.generation.compose import compose
+from orchestrion.models.loading import load
 from orchestrion.text.encoder import SentenceEncoder
 
 SENTENCES = Path(__file__).with_name("sentences.txt")

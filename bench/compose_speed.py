@@ -26,13 +26,13 @@ from record import RESULTS, record
 from sessions import ENSEMBLES, RereadingSession, session
 from step_parts import parts_of_a_step
 
-from orchestrion.corpus.store import open_corpus
-from orchestrion.models import Model, load
-from orchestrion.nn.attention import Cache
-from orchestrion.nn.stepping import int8_is_fast
+from orchestrion.data.store import open_corpus
+from orchestrion.models.layers.attention import Cache
+from orchestrion.models.layers.stepping import int8_is_fast
+from orchestrion.models.loading import Model, load
+from orchestrion.models.zoo.composer import PREFIX_ROWS, Composer, Reading, Stepper, _Session
 from orchestrion.representations.cells import BAR
 from orchestrion.representations.steps import FIELDS
-from orchestrion.systems.composer import PREFIX_ROWS, Composer, Reading, Stepper, _Session
 
 LONG_BARS = 256
 EARLY, LATE = (8, 24), (224, 256)  # bars, counted from 0, over which the rates at bar 16 and at bar 256 are taken

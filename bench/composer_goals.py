@@ -55,15 +55,15 @@ from rich.progress import Progress
 from symusic import Score
 from tables import table
 
-from orchestrion.corpus.datasets import SINGLE_PARTS
-from orchestrion.corpus.store import open_corpus
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.data.datasets import SINGLE_PARTS
+from orchestrion.data.store import open_corpus
 from orchestrion.evaluation import comparing
 from orchestrion.evaluation.continuations import continuations_of
 from orchestrion.evaluation.evaluate import told_by_rolls, training_index
 from orchestrion.evaluation.measuring import Table, measure_side
+from orchestrion.evaluation.music_sets import Side, open_side
 from orchestrion.evaluation.report import Figure
-from orchestrion.evaluation.sides import Side, open_side
 from orchestrion.evaluation.summary import differs
 from orchestrion.generation.by_plan import PLANNER
 from orchestrion.generation.candidates import COUNT
@@ -72,12 +72,12 @@ from orchestrion.metrics import pitch
 from orchestrion.metrics.frechet import style_vectors
 from orchestrion.metrics.sets import Interval, mean_interval, ratio_interval
 from orchestrion.metrics.suite import METRICS
-from orchestrion.models import WEIGHTS, Model, load
+from orchestrion.models.loading import WEIGHTS, Model, load
+from orchestrion.music.analysis import estimate_key
+from orchestrion.music.bars import bars, instrument
+from orchestrion.music.theory import DRUMS
 from orchestrion.planning.estimate import PlanError
 from orchestrion.representations.cells import CellsError, encode
-from orchestrion.score.analysis import estimate_key
-from orchestrion.score.bars import bars, instrument
-from orchestrion.theory import DRUMS
 
 PARTS = ("style", "copies", "controls", "chords", "levels", "form", "mood", "piano", "continuations", "shares")
 #: The set that a part measures; continuations need none.

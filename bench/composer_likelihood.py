@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from record import record
 
-from orchestrion.corpus.store import Corpus, open_corpus
-from orchestrion.corpus.windows import Window, cut
-from orchestrion.models import load
+from orchestrion.data.store import Corpus, open_corpus
+from orchestrion.data.windows import Window, cut
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.composer import Composer, window_batch
 from orchestrion.representations.steps import FIELDS
-from orchestrion.systems.composer import Composer, window_batch
 
 READINGS = ("own", "other", "none")
 

@@ -35,17 +35,17 @@ Convert = Callable[[Path], Sized]
 
 
 def cells() -> Convert:
+    from orchestrion.music.files import read
+    from orchestrion.music.pedal import apply_sustain
     from orchestrion.representations.cells import encode
-    from orchestrion.score.files import read
-    from orchestrion.score.pedal import apply_sustain
 
     return lambda path: encode(apply_sustain(read(path))).notes
 
 
 def corpus() -> Convert:
-    from orchestrion.corpus.convert import Filters, convert
-    from orchestrion.corpus.dataset import Item
-    from orchestrion.corpus.datasets.folder import Folder
+    from orchestrion.data.convert import Filters, convert
+    from orchestrion.data.dataset import Item
+    from orchestrion.data.datasets.folder import Folder
 
     return lambda path: convert(Folder(), path.parent, Item(path.name, path.name, path.name, None, {}), Filters())[1]
 

@@ -35,7 +35,7 @@ def ours(path: Path) -> tuple[float, float]:
     """Processor seconds to read, and to measure."""
     from orchestrion.metrics.grid import on_grid
     from orchestrion.metrics.suite import METRICS
-    from orchestrion.score.files import read
+    from orchestrion.music.files import read
 
     chosen = [metric.function for metric in METRICS if metric.id in OURS]
     assert len(chosen) == len(OURS)
@@ -80,7 +80,7 @@ def in_turn(paths: Sequence[Path], *measures: Callable[[Path], tuple[float, floa
 def whole_suite(folder: Path, files: int, workers: int) -> dict[str, float]:
     """Seconds and peak memory of measuring a folder as `orchestrion evaluate` does."""
     from orchestrion.evaluation.measuring import measure_side
-    from orchestrion.evaluation.sides import open_side
+    from orchestrion.evaluation.music_sets import open_side
 
     side = open_side(folder).sample(files, 0)
     start = time.perf_counter()

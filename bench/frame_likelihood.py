@@ -25,13 +25,13 @@ import torch
 from record import record
 from scipy.io import loadmat
 
-from orchestrion import checkpoint
-from orchestrion.corpus.store import Corpus
+from orchestrion.data.store import Corpus
 from orchestrion.metrics.sets import ratio_interval
+from orchestrion.models import checkpoint
+from orchestrion.models.base import Recipe, Training
+from orchestrion.models.zoo.frame_rnn import HEADS, FrameRNN, FrameRNNConfig, IndependentHead
 from orchestrion.representations.frames import Frames
-from orchestrion.system import Recipe, Training
-from orchestrion.systems.frame_rnn import HEADS, FrameRNN, FrameRNNConfig, IndependentHead
-from orchestrion.train import Progress, train
+from orchestrion.training.trainer import Progress, train
 
 FILES = {"jsb": "JSB_Chorales", "nottingham": "Nottingham", "musedata": "MuseData", "piano_midi": "Piano_midi"}
 #: Test nats a step as published; the first three have independent keys.

@@ -24,17 +24,17 @@ from phrase_sides import Run, open_runs, percent, said_of
 from record import record
 from rich.progress import Progress
 
-from orchestrion.adversarial import REAL
-from orchestrion.corpus.pairs import shifted
+from orchestrion.data.captions.pairs import shifted
 from orchestrion.metrics.frechet import style_vectors
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.phrases import among_real, energy_distance, phrase_features
 from orchestrion.metrics.sets import mean_interval
 from orchestrion.metrics.suite import METRICS, measure
 from orchestrion.metrics.two_sample import RIDGE, logistic_regression
-from orchestrion.nn.thresholds import begun
+from orchestrion.models.layers.hysteresis import begun
+from orchestrion.models.pianoroll_gan import REAL
+from orchestrion.music.analysis import estimate_key
 from orchestrion.representations.phrases import PhraseGrid, empty
-from orchestrion.score.analysis import estimate_key
 
 MOST = 1500  # phrases of a kind
 COMPARED = 1000  # of them, where every one is compared with every other

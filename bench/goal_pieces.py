@@ -16,17 +16,17 @@ from mood_classifier import SENTENCES
 from plan_goals import CHORD_SENTENCES, FORM_SENTENCES, sought_plan
 from symusic import Score
 
-from orchestrion.composing import compose
-from orchestrion.corpus.store import Piece
-from orchestrion.evaluation.sides import Item, Side, open_side
-from orchestrion.models import Model
+from orchestrion.data.store import Piece
+from orchestrion.evaluation.music_sets import Item, Side, open_side
+from orchestrion.generation.compose import compose
+from orchestrion.generation.wishes import Composition
+from orchestrion.models.loading import Model
+from orchestrion.music.analysis import estimate_key
+from orchestrion.music.theory import Key
 from orchestrion.planning.files import plan_from_json
 from orchestrion.planning.plan import Plan
-from orchestrion.score.analysis import estimate_key
 from orchestrion.text.controls import read_controls
 from orchestrion.text.encoder import SentenceEncoder
-from orchestrion.theory import Key
-from orchestrion.wishes import Composition
 
 STYLE_SENTENCES = tuple(Path(__file__).with_name("sentences.txt").read_text("utf-8").split("\n")[:-1])
 PIANO_SENTENCES = (

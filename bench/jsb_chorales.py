@@ -36,17 +36,17 @@ import torch
 from record import record
 from torch.nn.utils import clip_grad_norm_
 
-from orchestrion import checkpoint
-from orchestrion.corpus.datasets.jsb import FILE
-from orchestrion.corpus.tokens import PADDING, TOKEN, Tokens
+from orchestrion.data.datasets.jsb import FILE
+from orchestrion.data.tokens import PADDING, TOKEN, Tokens
 from orchestrion.metrics.sets import ratio_interval
-from orchestrion.nn.stepping import bf16_is_fast
-from orchestrion.registry import recipe
+from orchestrion.models import checkpoint
+from orchestrion.models.base import Recipe
+from orchestrion.models.layers.stepping import bf16_is_fast
+from orchestrion.models.registry import recipe
+from orchestrion.models.zoo.music_transformer import MusicTransformer, drawn_windows
 from orchestrion.representations.chorale import BAR, VOICES, tokens_of_voices
 from orchestrion.representations.sliding import Span, spans
-from orchestrion.system import Recipe
-from orchestrion.systems.music_transformer import MusicTransformer, drawn_windows
-from orchestrion.train import rate_factor
+from orchestrion.training.trainer import rate_factor
 
 SYSTEM = "music_transformer"
 ROWS = {

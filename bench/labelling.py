@@ -34,11 +34,11 @@ import numpy as np
 from record import RESULTS, record
 from symusic import Note, Score, Tempo, Track
 
-from orchestrion.score.files import write_midi
-from orchestrion.studio.database import metadata, open_engine
-from orchestrion.studio.entries import Entry
-from orchestrion.studio.sources import items_of
-from orchestrion.studio.store import ANSWERS, Store
+from orchestrion.listening.database import metadata, open_engine
+from orchestrion.listening.entries import Entry
+from orchestrion.listening.sources import items_of
+from orchestrion.listening.store import ANSWERS, Store
+from orchestrion.music.files import write_midi
 
 LABELERS = 20
 ITEMS, ROUNDS, PACE_SECONDS, EARLIER = 10_000, 50, 2.0, 9_000

@@ -25,20 +25,20 @@ from piano_excerpts import step_transitions
 from record import record
 from symusic import Score
 
-from orchestrion import checkpoint
-from orchestrion.corpus.store import Corpus, Piece, open_corpus
+from orchestrion.data.store import Corpus, Piece, open_corpus
 from orchestrion.metrics.distances import inter_distances, intra_distances, kl_of_histograms
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.pitch import pitches_used
 from orchestrion.metrics.rhythm import average_inter_onset_interval, average_inter_onset_interval_mgeval
 from orchestrion.metrics.yang_lerch import pitch_class_transitions, pitch_shares
-from orchestrion.registry import recipe
+from orchestrion.models import checkpoint
+from orchestrion.models.base import Request
+from orchestrion.models.registry import recipe
 from orchestrion.representations.frames import Frames
 from orchestrion.representations.melody import Melody
 from orchestrion.representations.performance import Performance, stuck_notes_a_minute
 from orchestrion.representations.timed import score_of, timed
-from orchestrion.system import Request
-from orchestrion.train import train
+from orchestrion.training.trainer import train
 
 VARIANTS = ("attention-residual-embedding", "attention-residual", "attention", "embedding", "basic")
 SHORT = dict(zip(VARIANTS, ("attn res emb", "attn res", "attn", "emb", "basic"), strict=True))

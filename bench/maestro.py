@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from record import record
 
-from orchestrion.checkpoint import load
-from orchestrion.corpus.store import open_corpus
+from orchestrion.data.store import open_corpus
 from orchestrion.evaluation.likelihood import likelihood_of
-from orchestrion.evaluation.sides import open_side
-from orchestrion.nn.stepping import bf16_is_fast
+from orchestrion.evaluation.music_sets import open_side
+from orchestrion.models.checkpoint import load
+from orchestrion.models.layers.stepping import bf16_is_fast
 
 PUBLISHED = (  # nats an event
     ("Transformer of gwinndr's repository, MAESTRO v2, published", 1.99),

@@ -18,9 +18,9 @@ from types import ModuleType
 from record import BENCH
 from tables import cell
 
+from orchestrion.core.files import replace_file
 from orchestrion.metrics import suite
 from orchestrion.metrics.definition import Described, Feature, Metric, SetMeasure
-from orchestrion.writing import replace_file
 
 PAGE = BENCH.parent / "docs" / "metrics.md"
 OPENING, CLOSING = "<!-- metrics -->", "<!-- /metrics -->"

@@ -20,21 +20,21 @@ from typing import Any
 import numpy as np
 from symusic import Score
 
-from orchestrion.corpus.plans import MOOD_OF
-from orchestrion.corpus.store import Corpus, Piece, open_corpus
-from orchestrion.evaluation.sides import Item
+from orchestrion.data.plans import MOOD_OF
+from orchestrion.data.store import Corpus, Piece, open_corpus
+from orchestrion.evaluation.music_sets import Item
 from orchestrion.metrics.sets import mean_interval
 from orchestrion.metrics.suite import METRICS, measure
 from orchestrion.metrics.two_sample import logistic_regression
+from orchestrion.music import ScoreError
+from orchestrion.music.analysis import estimate_key, note_columns, pitch_class_weights
+from orchestrion.music.bars import instrument, tempo
+from orchestrion.music.theory import DRUMS
 from orchestrion.planning.harmony import chord_codes, triad_numbers
 from orchestrion.planning.plan import MOODS
 from orchestrion.representations.cells import encode
-from orchestrion.score import ScoreError
-from orchestrion.score.analysis import estimate_key, note_columns, pitch_class_weights
-from orchestrion.score.bars import instrument, tempo
-from orchestrion.theory import DRUMS
 
-#: Sentences whose words for the mood stand in no caption of a training corpus and in none of `corpus.things`.
+#: Sentences whose words for the mood stand in no caption of a training corpus and in none of `data.things`.
 SENTENCES: dict[str, tuple[str, ...]] = {
     "happy": (
         "giddy music for two", "something chirpy to wake up to", "a mirthful tune", "jovial company round the table",

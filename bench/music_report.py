@@ -29,14 +29,14 @@ from record import RESULTS, record
 from symusic import Score
 from word_effects import divergences, word_effects
 
-from orchestrion.corpus.copies import copy_index
-from orchestrion.corpus.store import open_corpus
+from orchestrion.data.copies import copy_index
+from orchestrion.data.store import open_corpus
 from orchestrion.metrics import bars as fullness
 from orchestrion.metrics import pitch, repetition, rhythm
 from orchestrion.metrics.copying import PHRASE_MOVES, CopyIndex
 from orchestrion.metrics.sets import mean_interval
-from orchestrion.score.analysis import estimate_key
-from orchestrion.score.bars import bars
+from orchestrion.music.analysis import estimate_key
+from orchestrion.music.bars import bars
 
 KEY_FOUND = "estimated key is the one asked for (held out: that of the whole piece)"
 

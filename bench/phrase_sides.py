@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from orchestrion.corpus.phrases import Selection, phrase_table
-from orchestrion.corpus.store import Corpus, open_corpus
-from orchestrion.errors import UserError
-from orchestrion.generating import Asked, generate
+from orchestrion.core.errors import UserError
+from orchestrion.data.phrases import Selection, phrase_table
+from orchestrion.data.store import Corpus, open_corpus
+from orchestrion.generation.batch import Asked, generate
 from orchestrion.metrics.preference import wilson_interval
-from orchestrion.models import Model, load
+from orchestrion.models.loading import Model, load
 from orchestrion.representations.phrases import PhraseGrid
 
 

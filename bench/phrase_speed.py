@@ -24,12 +24,12 @@ import torch
 from record import RESULTS, record
 from torch import nn
 
-from orchestrion.corpus.store import Corpus, open_corpus
-from orchestrion.generating import Asked, write_pieces
-from orchestrion.models import Model
-from orchestrion.registry import recipe, system_class
-from orchestrion.system import Recipe, Request, System
-from orchestrion.train import train
+from orchestrion.data.store import Corpus, open_corpus
+from orchestrion.generation.batch import Asked, write_pieces
+from orchestrion.models.base import Recipe, Request, System
+from orchestrion.models.loading import Model
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.training.trainer import train
 
 GOAL, PUBLIC = 2000, 986  # phrases a second: asked for, and of a public generator of that size
 

@@ -22,7 +22,7 @@ from record import record
 from rich.progress import Progress
 from song_readings import CODE, DEFINITION, MEASURES, notes_at_once
 
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 from orchestrion.metrics.families import FAMILIES, PAIRS, PITCHED, fine_grid
 from orchestrion.metrics.harmony import chroma
 from orchestrion.metrics.phrases import coverage, energy_distance, phrase_features, relative_spread

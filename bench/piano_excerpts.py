@@ -20,9 +20,9 @@ from orchestrion.metrics.yang_lerch import (
     pitch_class_transitions_mgeval,
     pitch_shares,
 )
-from orchestrion.score.edit import notes_of
-from orchestrion.score.extent import seconds_at
-from orchestrion.score.files import read
+from orchestrion.music.edit import notes_of
+from orchestrion.music.extent import seconds_at
+from orchestrion.music.files import read
 
 
 @dataclass(frozen=True)

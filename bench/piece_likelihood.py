@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from record import record
 
-from orchestrion.corpus.store import open_corpus
+from orchestrion.data.store import open_corpus
 from orchestrion.evaluation.continuations import continuations_of
 from orchestrion.evaluation.likelihood import likelihood_of
-from orchestrion.evaluation.sides import open_side
-from orchestrion.models import load
+from orchestrion.evaluation.music_sets import open_side
+from orchestrion.models.loading import load
 
 UNITS = {
     "nats a token": "nats_per_token",

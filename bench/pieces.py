@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from symusic import Score
 
-from orchestrion.corpus.store import SPLITS, Corpus
+from orchestrion.data.store import SPLITS, Corpus
+from orchestrion.music.files import read
 from orchestrion.representations.cells import BAR, DURATION, POSITION, Cells, bar_starts, decode
-from orchestrion.score.files import read
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from symusic import Score
 
-from orchestrion.chords import NO_CHORD
 from orchestrion.generation.brief import Brief, plain_plan
 from orchestrion.generation.by_plan import asked_key
+from orchestrion.music.chords import NO_CHORD
+from orchestrion.music.theory import DRUMS, Key
 from orchestrion.planning.cell_plan import form_kept, levels_hit, tracks_of
 from orchestrion.planning.estimate import estimate_plan
 from orchestrion.planning.harmony import found_share
@@ -21,7 +22,6 @@ from orchestrion.planning.plan import Part, Plan
 from orchestrion.representations.cells import Cells, encode
 from orchestrion.text.controls import Reading
 from orchestrion.text.weighing import TYPICAL_TEMPO
-from orchestrion.theory import DRUMS, Key
 
 #: Each asks for chords, in 16 bars or fewer.
 CHORD_SENTENCES = (

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from record import record
 
-from orchestrion.corpus.plan_examples import Example, ExampleDraw, piece_outline, rows_of, span_of
-from orchestrion.corpus.store import Corpus, open_corpus
-from orchestrion.models import load
+from orchestrion.data.plan_examples import Example, ExampleDraw, piece_outline, rows_of, span_of
+from orchestrion.data.store import Corpus, open_corpus
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.planner import Planner, batch_of
 from orchestrion.planning.tokens import KIND_OF, KINDS, NAMES
-from orchestrion.systems.planner import Planner, batch_of
 
 READINGS = ("own", "other", "none")
 RESAMPLES = 2000

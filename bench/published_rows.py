@@ -57,17 +57,15 @@ from song_readings import (
 from symusic import Score
 
 from orchestrion.metrics.distances import kl_of_histograms
-from orchestrion.metrics.families import (
-    fine_grid,
-)
+from orchestrion.metrics.families import fine_grid
 from orchestrion.metrics.grid import Grid
 from orchestrion.metrics.pitch import mean_pitch, pitches_used
 from orchestrion.metrics.rhythm import average_inter_onset_interval, average_inter_onset_interval_mgeval
 from orchestrion.metrics.sets import mean_interval, ratio_interval
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import bars
-from orchestrion.score.edit import slice_bars
-from orchestrion.score.files import read
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import bars
+from orchestrion.music.edit import slice_bars
+from orchestrion.music.files import read
 
 #: Luo's tables 5.2 to 5.5, 5.7 and 5.9: which, least to greatest sum within and across, and of their quotients.
 PRINTED_SUMS = (

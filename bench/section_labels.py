@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 from record import record
 
-from orchestrion.corpus.datasets.pop909 import SONGS, Pop909
+from orchestrion.data.datasets.pop909 import SONGS, Pop909
+from orchestrion.music import ScoreError
 from orchestrion.planning.sections import bar_similarity, find_form, section_letters
 from orchestrion.representations.cells import (
     BAR,
@@ -41,7 +42,6 @@ from orchestrion.representations.cells import (
     bar_starts,
     encode_tracks,
 )
-from orchestrion.score import ScoreError
 
 EVERY, FIRST = 3, 1
 SIXTEENTH = STEPS_PER_QUARTER // 4

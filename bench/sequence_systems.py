@@ -24,18 +24,18 @@ import torch
 from record import record
 from symusic import Score, Tempo, Track
 
-from orchestrion.checkpoint import load
-from orchestrion.corpus.build import build
-from orchestrion.corpus.datasets.pop909 import Pop909
-from orchestrion.corpus.store import Corpus, open_corpus
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.core.files import replace_file
+from orchestrion.data.build import build
+from orchestrion.data.datasets.pop909 import Pop909
+from orchestrion.data.store import Corpus, open_corpus
 from orchestrion.evaluation.likelihood import likelihood_of
-from orchestrion.evaluation.sides import open_side
-from orchestrion.registry import recipe
-from orchestrion.score.edit import notes_of
-from orchestrion.score.files import write_midi
-from orchestrion.train import train
-from orchestrion.writing import replace_file
+from orchestrion.evaluation.music_sets import open_side
+from orchestrion.models.checkpoint import load
+from orchestrion.models.registry import recipe
+from orchestrion.music.edit import notes_of
+from orchestrion.music.files import write_midi
+from orchestrion.training.trainer import train
 
 PERFORMANCES = (
     "attention_grid/small-1x1",

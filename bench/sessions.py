@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from orchestrion.models.base import Request
+from orchestrion.models.zoo.composer import Composer, Stepper, _Session
+from orchestrion.music.theory import DRUMS, Key
 from orchestrion.representations.cells import Cells
 from orchestrion.representations.steps import FIELDS
 from orchestrion.representations.writer import CellWriter
-from orchestrion.system import Request
-from orchestrion.systems.composer import Composer, Stepper, _Session
-from orchestrion.theory import DRUMS, Key
 
 ENSEMBLES = {"band of four": (DRUMS, 33, 0, 26), "piano": (0,)}
 

@@ -26,7 +26,7 @@ from orchestrion.metrics.families import (
     runs_of,
 )
 from orchestrion.metrics.grid import Grid, joined
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 #: Of one piece, (columns, 2): a sum, and the number of bars, beats, notes or steps that it is divided by.
 Reading = Callable[[Grid], np.ndarray]

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from sessions import ENSEMBLES, session
 
-from orchestrion.nn.stepping import int8_is_fast
+from orchestrion.models.layers.stepping import int8_is_fast
+from orchestrion.models.sampling import draw
+from orchestrion.models.zoo.composer import Composer
 from orchestrion.representations.steps import FIELD_SIZES, FIELDS
-from orchestrion.sampling import draw
-from orchestrion.systems.composer import Composer
 
 ROWS = 512  # in the cache
 

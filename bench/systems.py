@@ -26,18 +26,18 @@ from phrase_sides import Run, data_name, grid_of, real_rolls
 from record import BENCH, record
 from symusic import Score
 
-from orchestrion.corpus.store import Corpus, open_corpus
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.core.files import replace_file
+from orchestrion.data.store import Corpus, open_corpus
 from orchestrion.evaluation.evaluate import Wishes, evaluate_places
 from orchestrion.evaluation.report import as_json
-from orchestrion.generating import Asked, write_pieces
-from orchestrion.models import Model, load
-from orchestrion.registry import system_module
-from orchestrion.render.picture import write_picture
-from orchestrion.score.bars import bars
-from orchestrion.score.edit import slice_bars
-from orchestrion.score.files import read, write_midi
-from orchestrion.writing import replace_file
+from orchestrion.generation.batch import Asked, write_pieces
+from orchestrion.models.loading import Model, load
+from orchestrion.models.registry import system_module
+from orchestrion.music.bars import bars
+from orchestrion.music.edit import slice_bars
+from orchestrion.music.files import read, write_midi
+from orchestrion.rendering.piano_roll import write_picture
 
 SAMPLES = BENCH.parent / "docs" / "samples"
 SECONDS, BARS = 30.0, 16  # of what is written in real time, and bar by bar

@@ -16,7 +16,7 @@ from typing import Any
 
 from record import BENCH, RESULTS
 
-from orchestrion.writing import replace_file
+from orchestrion.core.files import replace_file
 
 PAGE = BENCH.parent / "docs" / "results.md"
 WEIGHTS = BENCH.parent / "src" / "orchestrion" / "weights"

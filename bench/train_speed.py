@@ -32,12 +32,12 @@ def run(corpus_folder: Path, recipe_name: str, threads: int, precision: str, ste
     import numpy as np
     import torch
 
-    from orchestrion.corpus.store import open_corpus
-    from orchestrion.processes import Processes
-    from orchestrion.registry import recipe
-    from orchestrion.system import Batch
-    from orchestrion.systems.composer import Composer
-    from orchestrion.train import _precision, _step
+    from orchestrion.data.store import open_corpus
+    from orchestrion.models.base import Batch
+    from orchestrion.models.registry import recipe
+    from orchestrion.models.zoo.composer import Composer
+    from orchestrion.training.processes import Processes
+    from orchestrion.training.trainer import _precision, _step
 
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -88,7 +88,7 @@ def main() -> None:
         threads, precision = options.one
         print(json.dumps(run(options.corpus, options.recipe, int(threads), precision, options.steps, options.seed)))
         return
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.store import open_corpus
 
     figures: dict[str, Any] = {"load of the machine at the start": os.getloadavg()[0]}
     checkouts = {"": Path(__file__).resolve().parents[1]} | (

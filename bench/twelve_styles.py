@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from record import record
 
-from orchestrion.composing import compose
-from orchestrion.models import Model, load
+from orchestrion.generation.compose import compose
+from orchestrion.models.loading import Model, load
+from orchestrion.music.files import read
 from orchestrion.representations.cells import BAR, TRACK, VELOCITY, Cells, encode
-from orchestrion.score.files import read
 
 SENTENCES = (
     "a calm piano waltz in D minor, 16 bars",

@@ -14,7 +14,7 @@ from symusic import Score
 from orchestrion.metrics import bars, pitch, rhythm
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.sets import difference_interval, jensen_shannon
-from orchestrion.score.analysis import estimate_key
+from orchestrion.music.analysis import estimate_key
 
 
 def minor(score: Score) -> float:

@@ -28,16 +28,16 @@ from phrase_sides import open_runs, percent, said_of
 from record import BENCH, record
 from rich.progress import Progress
 
-from orchestrion.corpus.pairs import Pairs, shifted
-from orchestrion.corpus.sayings import MEANINGS, sentences
+from orchestrion.core.files import replace_file
+from orchestrion.core.workers import pool
+from orchestrion.data.captions.pairs import Pairs, shifted
+from orchestrion.data.captions.templates import MEANINGS, sentences
 from orchestrion.metrics.sentences import divergence, note_counts, pair_matrix
-from orchestrion.models import load
-from orchestrion.system import Request
-from orchestrion.systems.ape_gan import ApeGan
+from orchestrion.models.base import Request
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.ape_gan import ApeGan
+from orchestrion.music.theory import Key
 from orchestrion.text.encoder import SentenceEncoder
-from orchestrion.theory import Key
-from orchestrion.workers import pool
-from orchestrion.writing import replace_file
 
 SETS: dict[str, dict[str, list[str]]] = json.loads((BENCH / "sentence_groups.json").read_text("utf-8"))
 HELD_OUT, NEVER_LEARNED = SETS

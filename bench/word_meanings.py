@@ -21,10 +21,10 @@ from phrase_sides import open_runs, percent, said_of
 from record import record
 from word_groups import DISTRIBUTION, MEANING, SETS, Heard, told_in
 
-from orchestrion.corpus.pairs import Pairs, shifted
-from orchestrion.corpus.sayings import MEANINGS
+from orchestrion.data.captions.pairs import Pairs, shifted
+from orchestrion.data.captions.templates import MEANINGS
 from orchestrion.metrics.sentences import divergence, note_counts
-from orchestrion.systems.ape_gan import ApeGan
+from orchestrion.models.zoo.ape_gan import ApeGan
 from orchestrion.text.encoder import SentenceEncoder
 
 MOST = 256

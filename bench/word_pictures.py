@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from record import BENCH, RESULTS
 from word_groups import HELD_OUT
 
-from orchestrion.composing import compose
-from orchestrion.models import load
-from orchestrion.render.picture import write_figure
-from orchestrion.score.files import write_midi
+from orchestrion.generation.compose import compose
+from orchestrion.models.loading import load
+from orchestrion.music.files import write_midi
+from orchestrion.rendering.piano_roll import write_figure
 
 SENTENCES = ("I am happy", "I feel good", "She laughs", "He cries")
 BARS = 4

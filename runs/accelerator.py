@@ -23,20 +23,20 @@ import numpy as np
 import torch
 from ship import write_parts
 
-from orchestrion.corpus.build import build
-from orchestrion.corpus.packed import pack, unpack
-from orchestrion.corpus.store import Corpus, open_corpus
-from orchestrion.errors import UserError
-from orchestrion.registry import recipe as recipe_of
-from orchestrion.render.picture import write_loss_curve
+from orchestrion.core.errors import UserError
+from orchestrion.core.workers import pool
+from orchestrion.data.build import build
+from orchestrion.data.packed import pack, unpack
+from orchestrion.data.store import Corpus, open_corpus
+from orchestrion.models.base import Batch, Recipe
+from orchestrion.models.registry import recipe as recipe_of
+from orchestrion.models.zoo.composer import Composer, ComposerConfig
+from orchestrion.music.files import write_midi
+from orchestrion.music.theory import Meter
+from orchestrion.rendering.piano_roll import write_loss_curve
 from orchestrion.representations.cells import Cells, decode, sorted_notes
-from orchestrion.runs import last_checkpoint
-from orchestrion.score.files import write_midi
-from orchestrion.system import Batch, Recipe
-from orchestrion.systems.composer import Composer, ComposerConfig
-from orchestrion.theory import Meter
-from orchestrion.train import VALIDATION_SEED, Progress, train
-from orchestrion.workers import pool
+from orchestrion.training.run_folder import last_checkpoint
+from orchestrion.training.trainer import VALIDATION_SEED, Progress, train
 
 SKIPPED_STEPS = 5  # at the start of each part of a training, which are slower and tell nothing of the pace
 RESERVE = 0.03  # of the time of training, that is not planned for

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.corpus.build import build
-from orchestrion.corpus.store import Corpus
-from orchestrion.score.files import write_midi
+from orchestrion.data.build import build
+from orchestrion.data.store import Corpus
+from orchestrion.music.files import write_midi
 
 
 def little_song(seed: int, bars: int = 4, meter: tuple[int, int] = (4, 4)) -> Score:

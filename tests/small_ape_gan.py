@@ -10,7 +10,7 @@ import torch
 from symusic import Score
 from torch import nn
 
-from orchestrion.systems.ape_gan import RECIPES, ApeGan
+from orchestrion.models.zoo.ape_gan import RECIPES, ApeGan
 
 TINY = RECIPES["tiny"].config
 

@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orchestrion.nn.attention import Cache
-from orchestrion.nn.recurrent import Memory
-from orchestrion.system import Batch, System
-from orchestrion.systems.composer import PREFIX_ROWS, Composer, Reading
-from orchestrion.systems.frame_rnn import FrameRNN
-from orchestrion.systems.frame_rnn import Reading as FrameReading
-from orchestrion.systems.luo_rnn import LuoRNN
-from orchestrion.systems.luo_roll_rnn import LuoRollRNN
+from orchestrion.models.base import Batch, System
+from orchestrion.models.layers.attention import Cache
+from orchestrion.models.layers.recurrent import Memory
+from orchestrion.models.zoo.composer import PREFIX_ROWS, Composer, Reading
+from orchestrion.models.zoo.frame_rnn import FrameRNN
+from orchestrion.models.zoo.frame_rnn import Reading as FrameReading
+from orchestrion.models.zoo.luo_rnn import LuoRNN
+from orchestrion.models.zoo.luo_roll_rnn import LuoRollRNN
 
 
 class Stepping(ABC):
@@ -108,7 +108,7 @@ def _joined(states: list[Any]) -> Any:
 
 
 class LuoStepping(Stepping):
-    """The recurrent stack of `nn/recurrent.py`, over tokens or frames."""
+    """The recurrent stack of `models/layers/recurrent.py`, over tokens or frames."""
 
     def __init__(self, sequence: str) -> None:
         self.sequence = sequence

@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrion import checkpoint
-from orchestrion.active import ActiveError
-from orchestrion.active.asking import ask, judge, newest, pool_of, start
-from orchestrion.active.choosing import Policy, chosen
-from orchestrion.active.items import Asked, asked_in
-from orchestrion.active.learning import answers_in, learn
 from orchestrion.cli import main
-from orchestrion.corpus.judged import Judged, JudgedCorpus
-from orchestrion.corpus.store import Corpus, CorpusError
-from orchestrion.registry import recipe
-from orchestrion.runs import TrainingError
-from orchestrion.score.files import read
-from orchestrion.studio.sources import items_of, labels_of
-from orchestrion.studio.store import Store
-from orchestrion.train import train
+from orchestrion.data.labeled import Judged, JudgedCorpus
+from orchestrion.data.store import Corpus, CorpusError
+from orchestrion.listening.active import ActiveError
+from orchestrion.listening.active.acquisition import ask, judge, newest, pool_of, start
+from orchestrion.listening.active.items import Asked, asked_in
+from orchestrion.listening.active.learning import answers_in, learn
+from orchestrion.listening.active.query_strategy import Policy, chosen
+from orchestrion.listening.sources import items_of, labels_of
+from orchestrion.listening.store import Store
+from orchestrion.models import checkpoint
+from orchestrion.models.registry import recipe
+from orchestrion.music.files import read
+from orchestrion.training.run_folder import TrainingError
+from orchestrion.training.trainer import train
 
 EVERYTHING = Policy("margin", low=0.1, high=0.9)
 POOL = 48

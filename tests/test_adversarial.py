@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import (
+from orchestrion.data.store import Corpus
+from orchestrion.models.layers.adversarial import (
     NORMS,
     Gates,
     average_of,
@@ -23,7 +23,7 @@ from orchestrion.nn.adversarial import (
     norm,
     wasserstein_loss,
 )
-from orchestrion.registry import recipe, system_class
+from orchestrion.models.registry import recipe, system_class
 
 
 def test_the_penalty_of_a_linear_critic_is_its_slope_alone() -> None:

@@ -22,7 +22,7 @@ from orchestrion.metrics.musegan import (
 )
 from orchestrion.metrics.musegan_variants import polyphonic_rate_pypianoroll
 from orchestrion.metrics.pitch import in_scale_rate, pitch_classes_used, pitch_range, pitches_used
-from orchestrion.theory import Key
+from orchestrion.music.theory import Key
 
 with warnings.catch_warnings(action="ignore"):  # of its own dependencies
     import pypianoroll

@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from conftest import little_song
-from orchestrion.corpus.pairs import to_c
-from orchestrion.corpus.sayings import MEANINGS
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
-from orchestrion.nn.adversarial import gradient_penalty, penalty_behind
-from orchestrion.nn.phrase_critic import PhraseCritic
-from orchestrion.score.analysis import estimate_key
-from orchestrion.score.bars import bars
-from orchestrion.system import Request
-from orchestrion.systems.ape_gan import CONDITIONS, RECIPES, ApeGan, transpose
-from orchestrion.systems.muse_gan import RECIPES as MUSE_GAN_RECIPES
-from orchestrion.theory import Key
+from orchestrion.core.errors import UserError
+from orchestrion.data.captions.pairs import to_c
+from orchestrion.data.captions.templates import MEANINGS
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import Request
+from orchestrion.models.layers.adversarial import gradient_penalty, penalty_behind
+from orchestrion.models.layers.phrase_critic import PhraseCritic
+from orchestrion.models.zoo.ape_gan import CONDITIONS, RECIPES, ApeGan, transpose
+from orchestrion.models.zoo.muse_gan import RECIPES as MUSE_GAN_RECIPES
+from orchestrion.music.analysis import estimate_key
+from orchestrion.music.bars import bars
+from orchestrion.music.theory import Key
 from small_ape_gan import TINY, columns, fresh, said, size, sounding
 
 #: The paper's form, but in size.

@@ -11,13 +11,13 @@ import torch
 from symusic import Note, Score, TimeSignature, Track
 
 from conftest import little_song
-from orchestrion.adversarial import checked, phrases_of
-from orchestrion.corpus.store import Corpus
-from orchestrion.score.analysis import estimate_key
-from orchestrion.score.edit import slice_bars
-from orchestrion.system import JudgingSystem, RecipeError, Request, RequestError, UnheardError
-from orchestrion.systems.ape_gan import ApeGan, transpose
-from orchestrion.theory import Key
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import JudgingSystem, RecipeError, Request, RequestError, UnheardError
+from orchestrion.models.pianoroll_gan import checked, phrases_of
+from orchestrion.models.zoo.ape_gan import ApeGan, transpose
+from orchestrion.music.analysis import estimate_key
+from orchestrion.music.edit import slice_bars
+from orchestrion.music.theory import Key
 from small_ape_gan import fresh, said, sounding
 
 

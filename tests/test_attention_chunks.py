@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orchestrion.nn import attention
-from orchestrion.nn.attention import chunked_causal_attention, rotate, squared_relu_network
+from orchestrion.models.layers import attention
+from orchestrion.models.layers.attention import chunked_causal_attention, rotate, squared_relu_network
 
 HEADS, HEAD_WIDTH, WIDTH = 3, 8, 24
 

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 from symusic import ControlChange, Note, Pedal, PitchBend, Score, Tempo, Track
 
-from orchestrion.render import RenderError
-from orchestrion.render.audio import MAX_TRACKS, PEAK, SOUNDFONT_VARIABLE, TAIL_SECONDS, synthesize, write_wav
+from orchestrion.rendering import RenderError
+from orchestrion.rendering.audio import MAX_TRACKS, PEAK, SOUNDFONT_VARIABLE, TAIL_SECONDS, synthesize, write_wav
 
 RATE = 22050
 FLUTE = 73

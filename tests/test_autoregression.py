@@ -12,7 +12,11 @@ from symusic import Note, Score, Track
 from torch import Tensor, nn
 
 from conftest import little_song, repeated
-from orchestrion.autoregression import (
+from orchestrion.core.errors import UserError
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import Request, RequestError
+from orchestrion.models.sampling import draw
+from orchestrion.models.token_model import (
     PrimerError,
     autoregress,
     inputs_and_targets,
@@ -20,19 +24,15 @@ from orchestrion.autoregression import (
     piece_token_nats,
     token_batch,
 )
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
+from orchestrion.music.extent import length_seconds
+from orchestrion.music.pedal import apply_sustain
+from orchestrion.music.theory import Meter
 from orchestrion.representations.cells import encode
 from orchestrion.representations.chorale import Chorale
 from orchestrion.representations.melody import Melody, MelodyEvents
 from orchestrion.representations.notation import Notation, NotationError
 from orchestrion.representations.performance import Performance
 from orchestrion.representations.timed import timed
-from orchestrion.sampling import draw
-from orchestrion.score.extent import length_seconds
-from orchestrion.score.pedal import apply_sustain
-from orchestrion.system import Request, RequestError
-from orchestrion.theory import Meter
 
 NOTATIONS = [Performance(), Melody(), MelodyEvents(), Chorale()]
 

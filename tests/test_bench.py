@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Tempo, Track
 
-from orchestrion.corpus.merge import write_corpus
-from orchestrion.corpus.store import SPLITS, Corpus, open_corpus
+from orchestrion.data.merge import write_corpus
+from orchestrion.data.store import SPLITS, Corpus, open_corpus
+from orchestrion.music.bars import bars
+from orchestrion.music.files import write_midi
 from orchestrion.representations.cells import BAR, DURATION, POSITION, TRACK, encode
 from orchestrion.representations.phrases import roll
 from orchestrion.representations.timed import timed
-from orchestrion.score.bars import bars
-from orchestrion.score.files import write_midi
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 if not BENCH.exists():  # an installed package has no bench

@@ -12,23 +12,23 @@ from torch import nn
 
 import orchestrion
 from conftest import little_song
-from orchestrion import composing
-from orchestrion.chords import parse_progression
+from orchestrion.generation import compose as composing
 from orchestrion.generation.around import plan_around
 from orchestrion.generation.brief import Brief, BriefError
 from orchestrion.generation.by_plan import planned
 from orchestrion.generation.candidates import marks_of, ranked, stuck_share
-from orchestrion.models import Model
+from orchestrion.models.loading import Model
+from orchestrion.models.zoo.composer import RECIPES, Composer, PlanRows
+from orchestrion.music.chords import parse_progression
+from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.planning import arrays
 from orchestrion.planning.cell_plan import cell_plan
 from orchestrion.planning.plan import FEELS, MOODS, Levels, Part, Plan, Section
 from orchestrion.representations.cells import BAR, TRACK, Cells, encode
 from orchestrion.representations.steps import rows_and_targets
 from orchestrion.representations.writer import CellWriter
-from orchestrion.systems.composer import RECIPES, Composer, PlanRows
 from orchestrion.text.controls import parse_form, read_controls
 from orchestrion.text.leaning import Leaning, leaning_of
-from orchestrion.theory import DRUMS, Key, Meter
 
 SOME = Levels(density=3, loudness=4)
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.corpus.captions import captions, facts_of, level
-from orchestrion.corpus.phrasing import Speaker
-from orchestrion.corpus.wording import INSTRUMENTS, MOODS, NOUNS, QUALITIES
-from orchestrion.score.analysis import swings
-from orchestrion.theory import DRUMS, PITCH_CLASS_NAMES, PROGRAM_NAMES, Key, instrument_name
+from orchestrion.data.captions.grammar import Speaker
+from orchestrion.data.captions.phrases import INSTRUMENTS, MOODS, NOUNS, QUALITIES
+from orchestrion.data.captions.sentences import captions, facts_of, level
+from orchestrion.music.analysis import swings
+from orchestrion.music.theory import DRUMS, PITCH_CLASS_NAMES, PROGRAM_NAMES, Key, instrument_name
 
 QUICK = {"fast", "quick", "quickly", "brisk", "rapid", "swift", "presto", "allegro", "uptempo", "up-tempo", "breakneck"}
 SLOW = {"slow", "slowly", "unhurried", "adagio", "largo", "downtempo", "leisurely", "slow-moving", "slow-paced"}

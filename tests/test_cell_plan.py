@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from conftest import little_song, repeated
-from orchestrion.chords import Chord
+from orchestrion.music.chords import Chord
+from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.planning import arrays
 from orchestrion.planning.arrays import COLUMN, PLAYS, SILENT, analyzed, features
 from orchestrion.planning.cell_plan import bar_sources, cell_plan, form_kept, header, levels_hit
@@ -17,7 +18,6 @@ from orchestrion.planning.plan import FEELS, LEVEL_NAMES, MOODS, STYLES, Levels,
 from orchestrion.representations.cells import BAR, TRACK, Cells, decode, encode
 from orchestrion.representations.steps import END
 from orchestrion.representations.writer import CellWriter
-from orchestrion.theory import DRUMS, Key, Meter
 
 COMMON = Meter(4, 4)
 BAND = (DRUMS, 33, 0, 73)

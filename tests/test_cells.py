@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from symusic import Note, Score, TimeSignature, Track
 
 from conftest import little_song
+from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.representations.cells import (
     BAR,
     DRUM_DURATION,
@@ -34,7 +35,6 @@ from orchestrion.representations.steps import (
     rows_and_targets,
     shift_to_common_key,
 )
-from orchestrion.theory import DRUMS, Key, Meter
 
 
 @st.composite

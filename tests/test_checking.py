@@ -18,21 +18,23 @@ from symusic import Note, Score, Track
 from torch import nn
 
 from conftest import little_song
-from orchestrion import Model, checkpoint, compose, continue_score, models
-from orchestrion.adversarial import REAL
-from orchestrion.checking import TRIES, CheckError, Gate, Verdict, acceptance, candidates
-from orchestrion.checkpoint import CheckpointError
+from orchestrion import Model, compose, continue_score
 from orchestrion.cli import main
-from orchestrion.composing import ComposeError, Composition
-from orchestrion.generating import Asked, generate, generate_checked, write_pieces
+from orchestrion.generation.batch import Asked, generate, generate_checked, write_pieces
+from orchestrion.generation.compose import ComposeError, Composition
+from orchestrion.generation.filters import TRIES, CheckError, Gate, Verdict, acceptance, candidates
 from orchestrion.metrics.copying import CopyIndex
-from orchestrion.models import bundled, load
-from orchestrion.registry import recipe, system_class
-from orchestrion.score.files import read
-from orchestrion.system import JudgingSystem, System, UnheardError
-from orchestrion.systems.ape_gan import RECIPES, ApeGan
+from orchestrion.models import checkpoint
+from orchestrion.models import loading as models
+from orchestrion.models.base import JudgingSystem, System, UnheardError
+from orchestrion.models.checkpoint import CheckpointError
+from orchestrion.models.loading import bundled, load
+from orchestrion.models.pianoroll_gan import REAL
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.models.zoo.ape_gan import RECIPES, ApeGan
+from orchestrion.music.files import read
+from orchestrion.music.theory import Key
 from orchestrion.text.encoder import SentenceEncoder
-from orchestrion.theory import Key
 
 WORDS = "a piano piece in C major, 4 bars"
 LONGER = "a busy piano piece in C major, 12 bars"  # with phrases long enough to be copies
@@ -257,7 +259,7 @@ def test_a_system_with_a_discriminator_of_its_own_checks_by_that_unless_another_
 
 
 def test_many_pieces_pass_the_gate_too(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrion.generating.AT_ONCE", 3)
+    monkeypatch.setattr("orchestrion.generation.batch.AT_ONCE", 3)
     asked = Asked(5, bars=4, seed=3)
     critic = critic_with(0.0)
     plain = list(generate(model, asked))

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 import orchestrion
-from orchestrion import checkpoint
-from orchestrion.checkpoint import CheckpointError
-from orchestrion.corpus.store import Corpus
-from orchestrion.registry import recipe, system_class, system_names
-from orchestrion.system import System
+from orchestrion.data.store import Corpus
+from orchestrion.models import checkpoint
+from orchestrion.models.base import System
+from orchestrion.models.checkpoint import CheckpointError
+from orchestrion.models.registry import recipe, system_class, system_names
 
 FILES = {"config.json", "model.safetensors", "state.json", "state.safetensors"}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrion.chords import (
+from orchestrion.music.chords import (
     PROGRESSIONS,
     QUALITY_NAMES,
     Chord,
@@ -15,7 +15,7 @@ from orchestrion.chords import (
     roman_chord,
     spread,
 )
-from orchestrion.theory import Key
+from orchestrion.music.theory import Key
 
 
 @pytest.mark.parametrize(

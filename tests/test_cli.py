@@ -16,20 +16,20 @@ import pytest
 from symusic import ControlChange, Score, Tempo, TimeSignature
 
 from conftest import little_song
-from orchestrion import checkpoint
-from orchestrion.catalogue import listed_systems
 from orchestrion.cli import main, music
 from orchestrion.cli.training import changed
-from orchestrion.composing import compose
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
-from orchestrion.generating import Asked, generate
-from orchestrion.models import MODEL_VARIABLE, load
-from orchestrion.registry import recipe, system_class, system_module, system_names
-from orchestrion.score.bars import bars
-from orchestrion.score.edit import slice_bars
-from orchestrion.score.files import read, write_midi
-from orchestrion.wishes import DEFAULT_FORMATS, FORMATS
+from orchestrion.core.errors import UserError
+from orchestrion.data.store import Corpus
+from orchestrion.generation.batch import Asked, generate
+from orchestrion.generation.compose import compose
+from orchestrion.generation.wishes import DEFAULT_FORMATS, FORMATS
+from orchestrion.models import checkpoint
+from orchestrion.models.catalogue import listed_systems
+from orchestrion.models.loading import MODEL_VARIABLE, load
+from orchestrion.models.registry import recipe, system_class, system_module, system_names
+from orchestrion.music.bars import bars
+from orchestrion.music.edit import slice_bars
+from orchestrion.music.files import read, write_midi
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_generate_fills_a_folder_and_says_how(run: Terminal, tiny_model: Path) -
 def test_pieces_do_not_depend_on_how_many_are_made_at_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, asked = load(tiny_model), Asked(count=3, bars=1, seed=2)
     together = [score.dumps_midi() for score in generate(model, asked)]
-    monkeypatch.setattr("orchestrion.generating.AT_ONCE", 1)
+    monkeypatch.setattr("orchestrion.generation.batch.AT_ONCE", 1)
     assert [score.dumps_midi() for score in generate(model, asked)] == together
 
 
@@ -290,13 +290,14 @@ def test_a_bug_of_ours_keeps_its_traceback(run: Terminal, monkeypatch: pytest.Mo
     def broken(*_: object, **__: object) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr("orchestrion.composing.compose", broken)
+    monkeypatch.setattr("orchestrion.generation.compose.compose", broken)
     with pytest.raises(ValueError, match="ours"):
         main(["compose", "x"])
 
 
 def test_every_error_class_of_the_house_is_a_user_error() -> None:
-    for name in ("checkpoint", "composing", "registry", "train", "corpus.build", "text.encoder", "render.audio"):
+    for name in ("models.checkpoint", "generation.compose", "models.registry", "training.trainer", "data.build",
+                 "text.encoder", "rendering.audio"):  # fmt: skip
         module = __import__(f"orchestrion.{name}", fromlist=["_"])
         errors = [value for value in vars(module).values()
                   if isinstance(value, type) and issubclass(value, ValueError)

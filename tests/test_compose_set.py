@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from conftest import little_song
-from orchestrion import checkpoint
-from orchestrion.systems.composer import RECIPES, Composer
+from orchestrion.models import checkpoint
+from orchestrion.models.zoo.composer import RECIPES, Composer
 from orchestrion.text.controls import read_controls
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"

@@ -14,17 +14,17 @@ import torch
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
 from conftest import little_song, repeated
-from orchestrion import checkpoint
-from orchestrion.chords import Chord
-from orchestrion.corpus.sayings import EMOTIONS, things
-from orchestrion.corpus.store import Corpus
-from orchestrion.models import load
+from orchestrion.data.captions.templates import EMOTIONS, things
+from orchestrion.data.store import Corpus
+from orchestrion.models import checkpoint
+from orchestrion.models.loading import load
+from orchestrion.models.zoo.composer import RECIPES, Composer
+from orchestrion.music.chords import Chord
+from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.planning.plan import Levels, Part, Plan, Section
 from orchestrion.representations.cells import encode
-from orchestrion.systems.composer import RECIPES, Composer
 from orchestrion.text.controls import read_controls
 from orchestrion.text.lexicon import MOOD_WORDS
-from orchestrion.theory import DRUMS, Key, Meter
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 if not BENCH.exists():  # an installed package has no bench

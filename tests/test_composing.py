@@ -12,17 +12,17 @@ from symusic import ControlChange, Note, Score, Tempo, Track
 
 from conftest import little_song
 from orchestrion import Composition, Model, compose, continue_score, fill, load
-from orchestrion.composing import ComposeError
-from orchestrion.errors import UserError
-from orchestrion.given import GivenError, tracks_named
-from orchestrion.registry import recipe, system_class
+from orchestrion.core.errors import UserError
+from orchestrion.generation.compose import ComposeError
+from orchestrion.generation.infill import GivenError, tracks_named
+from orchestrion.models.base import RequestError
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.music.bars import bars, instrument
+from orchestrion.music.extent import length_seconds
+from orchestrion.music.files import read
+from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.representations.timed import timed
-from orchestrion.score.bars import bars, instrument
-from orchestrion.score.extent import length_seconds
-from orchestrion.score.files import read
-from orchestrion.system import RequestError
 from orchestrion.text.controls import ControlsError
-from orchestrion.theory import DRUMS, Key, Meter
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from conftest import little_song
-from orchestrion.nn.attention import Cache
-from orchestrion.nn.stepping import int8_is_fast, product
+from orchestrion.models.base import Request
+from orchestrion.models.layers.attention import Cache
+from orchestrion.models.layers.stepping import int8_is_fast, product
+from orchestrion.models.zoo.composer import PREFIX_ROWS, RECIPES, Composer, Reading, Stepper, _Session
+from orchestrion.music.theory import DRUMS
 from orchestrion.representations.cells import Cells, encode
 from orchestrion.representations.steps import FIELD_SIZES, FIELDS, rows_and_targets
 from orchestrion.representations.writer import CellWriter
-from orchestrion.system import Request
-from orchestrion.systems.composer import PREFIX_ROWS, RECIPES, Composer, Reading, Stepper, _Session
-from orchestrion.theory import DRUMS
 
 needs_int8 = pytest.mark.skipif(not int8_is_fast(), reason="this processor has no kernel for eight bits")
 

@@ -8,12 +8,12 @@ import torch
 
 from conftest import little_song, repeated
 from orchestrion.evaluation.continuations import continuations_of
+from orchestrion.evaluation.music_sets import Item
 from orchestrion.evaluation.report import Continuations
-from orchestrion.evaluation.sides import Item
-from orchestrion.models import Model
-from orchestrion.registry import recipe, system_class
-from orchestrion.score.edit import replace_cells
-from orchestrion.score.files import write_midi
+from orchestrion.models.loading import Model
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.music.edit import replace_cells
+from orchestrion.music.files import write_midi
 
 
 @pytest.fixture(scope="module")

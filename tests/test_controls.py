@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrion.music.theory import DRUMS, PROGRAM_NAMES, Key, Meter
 from orchestrion.text import lexicon
 from orchestrion.text.controls import (
     Controls,
@@ -28,7 +29,6 @@ from orchestrion.text.controls import (
     read_controls,
 )
 from orchestrion.text.styles import STYLES, TAGS
-from orchestrion.theory import DRUMS, PROGRAM_NAMES, Key, Meter
 
 
 def named(key: str = "", meter: str = "", **others: Any) -> Controls:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symusic import Note, Score, Track
 
-from orchestrion.corpus.copies import copy_index
-from orchestrion.corpus.store import Corpus, CorpusError, open_corpus
+from orchestrion.data.copies import copy_index
+from orchestrion.data.store import Corpus, CorpusError, open_corpus
 from orchestrion.metrics.copying import PHRASE_MOVES, Copy, CopyIndex, lines, novelty, suffix_order
 from orchestrion.metrics.grid import on_grid
 

@@ -16,17 +16,17 @@ import pytest
 from symusic import ControlChange, Note, Score, Tempo, TimeSignature, Track
 
 from orchestrion.cli import main
-from orchestrion.corpus import build as building
-from orchestrion.corpus.build import Filters, build, build_once, chosen, hashed_split
-from orchestrion.corpus.dataset import Item
-from orchestrion.corpus.datasets.folder import Folder
-from orchestrion.corpus.embed import embed
-from orchestrion.corpus.phrases import phrase_table
-from orchestrion.corpus.store import Corpus, CorpusError, open_corpus
+from orchestrion.data import build as building
+from orchestrion.data.build import Filters, build, build_once, chosen, hashed_split
+from orchestrion.data.captions.embed import embed
+from orchestrion.data.dataset import Item
+from orchestrion.data.datasets.folder import Folder
+from orchestrion.data.phrases import phrase_table
+from orchestrion.data.store import Corpus, CorpusError, open_corpus
+from orchestrion.music.files import write_midi
 from orchestrion.representations import cells
 from orchestrion.representations.phrases import PhraseGrid
 from orchestrion.representations.timed import TIMED, score_of, timed
-from orchestrion.score.files import write_midi
 
 
 def tune(seed: int, *, bars: int = 4, tracks: int = 2) -> Score:
@@ -402,7 +402,7 @@ def test_a_hashed_split_has_the_stated_shares_and_follows_the_seed() -> None:
 def test_embedding_goes_on_after_a_kill_and_keeps_the_order(
     music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrion.corpus.embed.BLOCK_CAPTIONS", 4)
+    monkeypatch.setattr("orchestrion.data.captions.embed.BLOCK_CAPTIONS", 4)
     corpus = build([music], tmp_path / "corpus")
     assert corpus.embeddings is None
 
@@ -487,7 +487,7 @@ def test_building_again_replaces_the_corpus(music: Path, tmp_path: Path) -> None
 
 def test_building_and_reading_need_no_torch(music: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from orchestrion.corpus.build import build; from orchestrion.corpus.store import open_corpus\n"
+        "import sys; from orchestrion.data.build import build; from orchestrion.data.store import open_corpus\n"
         "build([sys.argv[1]], sys.argv[2]); open_corpus(sys.argv[2]).pieces()[0].score()\n"
         "assert 'torch' not in sys.modules"
     )

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.corpus.captions import captions, facts_of
-from orchestrion.corpus.dataset import SPLIT_NAMES, Item, unpack
-from orchestrion.corpus.datasets import DATASETS, recognise
-from orchestrion.corpus.datasets.folder import Folder
-from orchestrion.corpus.datasets.pop909 import Pop909
-from orchestrion.corpus.store import SPLITS, CorpusError
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import bars, instrument, tempo
-from orchestrion.theory import DRUMS
+from orchestrion.data.captions.sentences import captions, facts_of
+from orchestrion.data.dataset import SPLIT_NAMES, Item, unpack
+from orchestrion.data.datasets import DATASETS, recognise
+from orchestrion.data.datasets.folder import Folder
+from orchestrion.data.datasets.pop909 import Pop909
+from orchestrion.data.store import SPLITS, CorpusError
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import bars, instrument, tempo
+from orchestrion.music.theory import DRUMS
 
 Notes = Sequence[tuple[int, int, int]]  # (onset in ticks, length in ticks, pitch)
 SCALE: Notes = [(480 * beat, 480, 60 + step) for beat, step in enumerate((0, 2, 4, 5, 7, 9, 11, 12))]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from orchestrion.corpus.store import Corpus
-from orchestrion.system import RecipeError
-from orchestrion.systems.dcgan import DCGAN, NETWORKS, RECIPES, DCGANConfig, even_like, signs
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import RecipeError
+from orchestrion.models.zoo.dcgan import DCGAN, NETWORKS, RECIPES, DCGANConfig, even_like, signs
 
 
 def system(config: DCGANConfig) -> DCGAN:

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrion import checkpoint, systems
-from orchestrion.composing import compose
-from orchestrion.corpus.store import Corpus
-from orchestrion.models import load
-from orchestrion.registry import recipe, system_names
-from orchestrion.system import Recipe, Request, Training
-from orchestrion.theory import DRUMS, Key, Meter
-from orchestrion.train import train
+from orchestrion.data.store import Corpus
+from orchestrion.generation.compose import compose
+from orchestrion.models import checkpoint
+from orchestrion.models import zoo as systems
+from orchestrion.models.base import Recipe, Request, Training
+from orchestrion.models.loading import load
+from orchestrion.models.registry import recipe, system_names
+from orchestrion.music.theory import DRUMS, Key, Meter
+from orchestrion.training.trainer import train
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.md")])
@@ -28,11 +29,11 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", ADD_A_SYSTEM.read_text("utf-8"), 
 
 @pytest.fixture
 def bigram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recipe]:
-    """The system of the page in a folder of its own, found as if it lay in `systems/`."""
+    """The system of the page in a folder of its own, found as if it lay in `models/zoo/`."""
     (tmp_path / "bigram.py").write_text(BLOCKS[0], "utf-8")
     monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path)])
     yield recipe("bigram", "tiny")
-    sys.modules.pop("orchestrion.systems.bigram")
+    sys.modules.pop("orchestrion.models.zoo.bigram")
 
 
 def test_the_system_of_the_page_trains_and_composes(bigram: Recipe, corpus: Corpus, tmp_path: Path) -> None:
@@ -83,5 +84,5 @@ def test_rooms_of_the_design_are_the_rooms_there_are() -> None:
     table = {}
     for line in (ROOT / "docs" / "design.md").read_text("utf-8").splitlines():
         if row := re.fullmatch(r"\| (\d+) \| (.+?) \| .+ \|", line):
-            table |= {name.strip("/"): int(row[1]) for name in re.findall(r"`([\w/]+)`", row[2])}
+            table |= {name.strip("/").replace("/", "."): int(row[1]) for name in re.findall(r"`([\w/]+)`", row[2])}
     assert table == {room: floor for room, floor in FLOOR.items() if room != "__main__"}

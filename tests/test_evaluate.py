@@ -11,20 +11,20 @@ import pytest
 from symusic import Note, Score, Track
 
 from conftest import little_song
-from orchestrion import checkpoint
 from orchestrion.cli import main, show
-from orchestrion.composing import compose
-from orchestrion.corpus.store import Corpus
+from orchestrion.data.store import Corpus
 from orchestrion.evaluation.composed import composed_side, read_sentences
 from orchestrion.evaluation.evaluate import Wishes, evaluate, evaluate_places
 from orchestrion.evaluation.measuring import measure_item, measure_side
+from orchestrion.evaluation.music_sets import EvaluationError, Item, Side, open_side
 from orchestrion.evaluation.report import as_json
-from orchestrion.evaluation.sides import EvaluationError, Item, Side, open_side
+from orchestrion.generation.compose import compose
 from orchestrion.metrics.suite import FEATURES, METRICS, SET_MEASURES
-from orchestrion.models import load
-from orchestrion.registry import recipe, system_class
-from orchestrion.score.bars import bars
-from orchestrion.score.files import write_midi
+from orchestrion.models import checkpoint
+from orchestrion.models.loading import load
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.music.bars import bars
+from orchestrion.music.files import write_midi
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import little_song
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import RecipeError, Request
+from orchestrion.models.zoo.frame_rnn import RECIPES, FrameRNN, IndependentHead, JointHead, Reading
 from orchestrion.representations.frames import BEGIN, KEYS, LOWEST, Frames, runs, transposed
 from orchestrion.representations.notation import NotationError
 from orchestrion.representations.timed import TIMED, score_of, timed
-from orchestrion.system import RecipeError, Request
-from orchestrion.systems.frame_rnn import RECIPES, FrameRNN, IndependentHead, JointHead, Reading
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 TINY = RECIPES["tiny"].config

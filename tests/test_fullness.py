@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from orchestrion.nn.fullness import Fullness
+from orchestrion.models.layers.note_count import Fullness
 
 
 def phrases_of(notes: torch.Tensor) -> torch.Tensor:

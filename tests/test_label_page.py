@@ -16,10 +16,10 @@ import uvicorn
 
 from browser import CHROMIUM, Browser, Tab, served
 from conftest import little_song
-from orchestrion.score.files import write_midi
-from orchestrion.studio.server import Oracle
-from orchestrion.studio.sources import items_of, labels_of
-from orchestrion.studio.store import Entry, Store
+from orchestrion.listening.label_server import Oracle
+from orchestrion.listening.sources import items_of, labels_of
+from orchestrion.listening.store import Entry, Store
+from orchestrion.music.files import write_midi
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)")
 Serve = Callable[..., str]

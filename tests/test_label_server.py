@@ -19,12 +19,12 @@ import pytest
 from browser import served
 from conftest import little_song
 from orchestrion.cli import main
-from orchestrion.score.files import write_midi
-from orchestrion.studio import StudioError
-from orchestrion.studio.server import Oracle
-from orchestrion.studio.serving import is_loopback, serve
-from orchestrion.studio.sources import items_of, labels_of
-from orchestrion.studio.store import Store, item_of
+from orchestrion.listening import StudioError
+from orchestrion.listening.label_server import Oracle
+from orchestrion.listening.serving import is_loopback, serve
+from orchestrion.listening.sources import items_of, labels_of
+from orchestrion.listening.store import Store, item_of
+from orchestrion.music.files import write_midi
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_a_file_that_is_no_music_can_only_be_skipped(tmp_path: Path) -> None:
 
 
 def test_a_database_that_fails_asks_to_send_again(store: Store, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("orchestrion.studio.database.BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr("orchestrion.listening.database.BUSY_MILLISECONDS", 20)
     import sqlite3
 
     with Store(labels_of(tmp_path / "songs")) as second:

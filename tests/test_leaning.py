@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from orchestrion.metrics.bars import notes_a_bar
 from orchestrion.metrics.pitch import mean_pitch
 from orchestrion.metrics.rhythm import mean_velocity
-from orchestrion.registry import recipe, system_class
-from orchestrion.system import Request, System
+from orchestrion.models.base import Request, System
+from orchestrion.models.registry import recipe, system_class
 from orchestrion.text.leaning import Leaning, read_leaning
 
 

@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, Track
 
 from conftest import little_song
-from orchestrion.corpus.build import build
-from orchestrion.corpus.store import Corpus
-from orchestrion.corpus.windows import Window
+from orchestrion.data.build import build
+from orchestrion.data.store import Corpus
+from orchestrion.data.windows import Window
 from orchestrion.evaluation.likelihood import likelihood_of
-from orchestrion.evaluation.sides import EvaluationError, open_side
+from orchestrion.evaluation.music_sets import EvaluationError, open_side
 from orchestrion.metrics.likelihood import SET_MEASURES, likelihood_figures
 from orchestrion.metrics.sets import ratio_interval
+from orchestrion.models.base import LikelihoodSystem, System
+from orchestrion.models.zoo.composer import RECIPES, Composer, window_batch
+from orchestrion.models.zoo.music_transformer import RECIPES as TRANSFORMERS
+from orchestrion.models.zoo.music_transformer import MusicTransformer
+from orchestrion.music.files import write_midi
 from orchestrion.representations.cells import CellsError, encode
 from orchestrion.representations.sliding import spans
 from orchestrion.representations.steps import FIELD_SIZES, FIELDS
 from orchestrion.representations.timed import timed
-from orchestrion.score.files import write_midi
-from orchestrion.system import LikelihoodSystem, System
-from orchestrion.systems.composer import RECIPES, Composer, window_batch
-from orchestrion.systems.music_transformer import RECIPES as TRANSFORMERS
-from orchestrion.systems.music_transformer import MusicTransformer
 
 CONTEXT = RECIPES["tiny"].config.context_rows
 

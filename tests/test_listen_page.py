@@ -16,13 +16,13 @@ from symusic import Note, Score, Track
 from browser import CHROMIUM, Browser, Tab, served
 from conftest import little_song
 from orchestrion.cli import main
-from orchestrion.score import ScoreError
-from orchestrion.score.files import write_midi
-from orchestrion.studio.excerpts import excerpt, unpacked
-from orchestrion.studio.listen_server import FILES, Listening
-from orchestrion.studio.listening import ListeningTest, music_set, open_test, plan
-from orchestrion.studio.results import results
-from orchestrion.studio.store import Store
+from orchestrion.listening.excerpts import excerpt, unpacked
+from orchestrion.listening.listen_server import FILES, Listening
+from orchestrion.listening.results import results
+from orchestrion.listening.store import Store
+from orchestrion.listening.test_plan import ListeningTest, music_set, open_test, plan
+from orchestrion.music import ScoreError
+from orchestrion.music.files import write_midi
 from test_label_server import ask
 
 NAMES = ("secret-clara", "secret-robot", "secret-tape")

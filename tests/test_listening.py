@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from conftest import little_song
-from orchestrion.metrics.sets import Interval
-from orchestrion.score.files import write_midi
-from orchestrion.studio.entries import Entry, Item
-from orchestrion.studio.listening import (
+from orchestrion.listening.entries import Entry, Item
+from orchestrion.listening.results import Results, results
+from orchestrion.listening.results_page import page, ranking_rows, result_lines, share_rows, write_results
+from orchestrion.listening.store import Store
+from orchestrion.listening.test_plan import (
     ANSWERS,
     ListeningError,
     ListeningTest,
@@ -27,9 +28,8 @@ from orchestrion.studio.listening import (
     plan,
     take_place,
 )
-from orchestrion.studio.results import Results, results
-from orchestrion.studio.results_page import page, ranking_rows, result_lines, share_rows, write_results
-from orchestrion.studio.store import Store
+from orchestrion.metrics.sets import Interval
+from orchestrion.music.files import write_midi
 
 Answering = Callable[[Trial, str, np.random.Generator], str]
 

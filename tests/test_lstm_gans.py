@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
-from orchestrion import checkpoint
-from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import draw_bars_, gradient_penalty, held
-from orchestrion.nn.lstm_critic import LSTMCritic, set_memory_
-from orchestrion.registry import recipe, system_class
-from orchestrion.system import Recipe, RecipeError, Request, System
-from orchestrion.systems.bilstm_gan import BiLSTMGAN, BiLSTMGANConfig, Generator
-from orchestrion.systems.cnn_lstm_gan import AT_ONCE, CNNLSTMGAN
-from orchestrion.train import train
+from orchestrion.data.store import Corpus
+from orchestrion.models import checkpoint
+from orchestrion.models.base import Recipe, RecipeError, Request, System
+from orchestrion.models.layers.adversarial import draw_bars_, gradient_penalty, held
+from orchestrion.models.layers.lstm_discriminator import LSTMCritic, set_memory_
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.models.zoo.bilstm_gan import BiLSTMGAN, BiLSTMGANConfig, Generator
+from orchestrion.models.zoo.cnn_lstm_gan import AT_ONCE, CNNLSTMGAN
+from orchestrion.training.trainer import train
 
 NAMES = ("naive_gan", "bilstm_gan", "cnn_lstm_gan")
 #: The paper's figures 4 and 5, layers without parameters left out.

@@ -9,15 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from orchestrion.errors import UserError
-from orchestrion.nn.recurrent import RecurrentStack, SelfAttention, clipped_adam
+from orchestrion.core.errors import UserError
+from orchestrion.models.base import RecipeError, Request
+from orchestrion.models.layers.recurrent import RecurrentStack, SelfAttention, clipped_adam
+from orchestrion.models.zoo import luo_rnn, luo_roll_rnn
+from orchestrion.models.zoo.luo_rnn import LuoRNN, LuoRNNConfig
+from orchestrion.models.zoo.luo_roll_rnn import LuoRollRNN, LuoRollRNNConfig
 from orchestrion.representations.frames import Frames
 from orchestrion.representations.performance import stuck_notes_a_minute
 from orchestrion.representations.timed import timed
-from orchestrion.system import RecipeError, Request
-from orchestrion.systems import luo_rnn, luo_roll_rnn
-from orchestrion.systems.luo_rnn import LuoRNN, LuoRNNConfig
-from orchestrion.systems.luo_roll_rnn import LuoRollRNN, LuoRollRNNConfig
 
 EVENTS = LuoRNNConfig(notation="performance", width=16, context=8)
 

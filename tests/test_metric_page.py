@@ -18,7 +18,7 @@ from orchestrion.metrics.pitch import average_pitch_interval, pitch_range, pitch
 from orchestrion.metrics.structure import segment_fitness
 from orchestrion.metrics.suite import FEATURES, METRICS, SET_MEASURES
 from orchestrion.metrics.yang_lerch import pitch_class_shares, pitch_class_time_shares
-from orchestrion.score.files import write_midi
+from orchestrion.music.files import write_midi
 
 TESTS = Path(__file__).parent
 BENCH = TESTS.parent / "bench"

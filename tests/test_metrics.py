@@ -16,7 +16,7 @@ from orchestrion.metrics import bars, pitch, repetition, rhythm
 from orchestrion.metrics.definition import Metric
 from orchestrion.metrics.grid import joined, on_grid
 from orchestrion.metrics.sets import difference_interval, jensen_shannon, mean_interval
-from orchestrion.theory import Key
+from orchestrion.music.theory import Key
 
 TPQ = 480
 BAR = 4  # quarters

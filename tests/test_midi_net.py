@@ -10,21 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
-from orchestrion.nn.adversarial import discriminator_loss
-from orchestrion.score.bars import bars
-from orchestrion.system import Request
-from orchestrion.systems.midi_net import (
-    CHORDS,
-    NO_CHORD,
-    RECIPES,
-    MidiNet,
-    chords_of,
-    folded,
-    highest,
-    one_hot,
-)
+from orchestrion.core.errors import UserError
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import Request
+from orchestrion.models.layers.adversarial import discriminator_loss
+from orchestrion.models.zoo.midi_net import CHORDS, NO_CHORD, RECIPES, MidiNet, chords_of, folded, highest, one_hot
+from orchestrion.music.bars import bars
 
 TINY = RECIPES["tiny"].config
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from orchestrion.nn.optimizer import MuonAdamW, orthogonalize
+from orchestrion.models.layers.optimizer import MuonAdamW, orthogonalize
 
 
 def with_values(values: Tensor, seed: int = 0) -> Tensor:

@@ -14,17 +14,17 @@ from symusic import Note, Score, Track
 from torch import Tensor, nn
 
 from conftest import little_song
-from orchestrion.composing import compose, continue_score, fill
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
-from orchestrion.models import Model
-from orchestrion.nn.adversarial import gradient_penalty, wasserstein_loss
-from orchestrion.nn.bar_layers import Layer, Norm, Temporal, gathered
-from orchestrion.nn.phrase_critic import windows
+from orchestrion.core.errors import UserError
+from orchestrion.data.store import Corpus
+from orchestrion.generation.compose import compose, continue_score, fill
+from orchestrion.models.base import RecipeError, Request, RequestError
+from orchestrion.models.layers.adversarial import gradient_penalty, wasserstein_loss
+from orchestrion.models.layers.bar_layers import Layer, Norm, Temporal, gathered
+from orchestrion.models.layers.phrase_critic import windows
+from orchestrion.models.loading import Model
+from orchestrion.models.zoo.muse_gan import MODELS, NEURONS, RECIPES, MuseGAN, critic_of
+from orchestrion.music.theory import DRUMS
 from orchestrion.representations.cells import encode
-from orchestrion.system import RecipeError, Request, RequestError
-from orchestrion.systems.muse_gan import MODELS, NEURONS, RECIPES, MuseGAN, critic_of
-from orchestrion.theory import DRUMS
 
 TINY = RECIPES["tiny"].config
 #: The last layer makes steps too.

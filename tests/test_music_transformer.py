@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrion.corpus.tokens import PADDING, TOKEN, Tokens
-from orchestrion.nn.intervals import INTERVALS, by_interval, interval_classes
-from orchestrion.nn.key_inputs import KeyInputs, follow
-from orchestrion.nn.voice_inputs import LONGEST_HELD, held
-from orchestrion.representations.chorale import BAR, REST, VOICES, Chorale
-from orchestrion.representations.performance import MAX_SHIFT, NOTE_OFF, SHIFT, VELOCITY, Performance
-from orchestrion.representations.timed import timed
-from orchestrion.system import RecipeError, Request
-from orchestrion.systems.music_transformer import (
+from orchestrion.data.tokens import PADDING, TOKEN, Tokens
+from orchestrion.models.base import RecipeError, Request
+from orchestrion.models.layers.intervals import INTERVALS, by_interval, interval_classes
+from orchestrion.models.layers.key_inputs import KeyInputs, follow
+from orchestrion.models.layers.voice_inputs import LONGEST_HELD, held
+from orchestrion.models.zoo.music_transformer import (
     RANGES,
     RECIPES,
     MusicTransformer,
     MusicTransformerConfig,
     drawn_windows,
 )
+from orchestrion.representations.chorale import BAR, REST, VOICES, Chorale
+from orchestrion.representations.performance import MAX_SHIFT, NOTE_OFF, SHIFT, VELOCITY, Performance
+from orchestrion.representations.timed import timed
 
 TINY = RECIPES["tiny"].config
 CHORALE = replace(TINY, notation="chorale-16", context=128, windows=6)

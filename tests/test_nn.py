@@ -11,9 +11,9 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
 
-from orchestrion.nn.attention import Attention, Block, Cache, rotate, rotation
-from orchestrion.nn.optimizer import MuonAdamW, orthogonalize
-from orchestrion.nn.sharding import clip_gradients, is_part, part_of, shard, whole
+from orchestrion.models.layers.attention import Attention, Block, Cache, rotate, rotation
+from orchestrion.models.layers.optimizer import MuonAdamW, orthogonalize
+from orchestrion.models.layers.sharding import clip_gradients, is_part, part_of, shard, whole
 
 WIDTH, HEADS, STEPS = 32, 2, 12
 WAVELENGTHS = torch.stack([  # two axes; each pair turns by one of them

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import little_song
+from orchestrion.music.files import read, write_midi
+from orchestrion.music.theory import DRUMS
 from orchestrion.representations.chorale import REST, Chorale, tokens_of_voices, voices_of_tokens
 from orchestrion.representations.melody import NO_EVENT, NOTE_OFF, SILENCE, Melody, MelodyEvents
 from orchestrion.representations.notation import CLOSING_SECONDS, Notation, NotationError
 from orchestrion.representations.performance import Performance, stuck_notes_a_minute
 from orchestrion.representations.timed import TIMED, by_onset, score_of, timed
-from orchestrion.score.files import read, write_midi
-from orchestrion.theory import DRUMS
 
 NOTATIONS = [Performance(), Performance(longest_seconds=None), Performance(longest_seconds=0.01), Melody(), Melody(3),
              MelodyEvents(), Chorale(), Chorale(tempo=93.7)]  # fmt: skip

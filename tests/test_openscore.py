@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Tempo, TextMeta, TimeSignature, Track
 
-from orchestrion.corpus.captions import facts_of
-from orchestrion.corpus.datasets import recognise
-from orchestrion.corpus.datasets.emopia import Emopia
-from orchestrion.corpus.datasets.mutopia import Mutopia, listed, with_players
-from orchestrion.corpus.datasets.openscore import OpenScoreLieder, OpenScoreQuartets
+from orchestrion.data.captions.sentences import facts_of
+from orchestrion.data.datasets import recognise
+from orchestrion.data.datasets.emopia import Emopia
+from orchestrion.data.datasets.mutopia import Mutopia, listed, with_players
+from orchestrion.data.datasets.openscore import OpenScoreLieder, OpenScoreQuartets
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import bars, instrument
 from orchestrion.representations.cells import encode
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import bars, instrument
 
 QUARTER = 384
 LIEDER = {"composer": "Le_Beau,_Luise", "instrument": "voice and piano", "licence": "CC0-1.0"}

@@ -15,16 +15,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrion import models
-from orchestrion.checkpoint import load, save
 from orchestrion.cli import main
-from orchestrion.corpus import packed
-from orchestrion.corpus.packed import FACTS, NoteTables, pack, unpack
-from orchestrion.corpus.plans import plan_table
-from orchestrion.corpus.store import Corpus, CorpusError
-from orchestrion.registry import recipe, system_class
+from orchestrion.data import packed
+from orchestrion.data.packed import FACTS, NoteTables, pack, unpack
+from orchestrion.data.plans import plan_table
+from orchestrion.data.store import Corpus, CorpusError
+from orchestrion.models import loading as models
+from orchestrion.models.checkpoint import load, save
+from orchestrion.models.registry import recipe, system_class
 from orchestrion.representations.cells import sorted_notes
-from orchestrion.train import Progress, train
+from orchestrion.training.trainer import Progress, train
 
 ROOT = Path(__file__).parent.parent
 NOTE = st.tuples(st.integers(0, 3000), st.integers(0, 3), st.integers(0, 95), st.integers(0, 127), st.integers(1, 192),
@@ -50,7 +50,7 @@ def test_a_corpus_comes_back_with_its_plans(
     told = pack(corpus, tmp_path, max_bytes=10**6)
     assert (told.path, told.bytes) == (tmp_path / "corpus.packed", (tmp_path / "corpus.packed").stat().st_size)
     assert (told.pieces, told.plans, told.left_out) == (12, True, {})
-    monkeypatch.setattr("orchestrion.corpus.plans._write", None)  # nothing is estimated again
+    monkeypatch.setattr("orchestrion.data.plans._write", None)  # nothing is estimated again
     again = unpack(told.path, tmp_path / "again")
     for one, other in zip(corpus.pieces(), again.pieces(), strict=True):
         assert (one.cells().notes == other.cells().notes).all()

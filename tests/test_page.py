@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from conftest import little_song
-from orchestrion.evaluation.numerals import bounds, duration, number, percent, signed, with_bounds
-from orchestrion.evaluation.page import page, plots, write_page
+from orchestrion.core.files import WritingError
+from orchestrion.evaluation.page import page, write_page
 from orchestrion.evaluation.page.music import MOST_NOTES_SHOWN
 from orchestrion.evaluation.report import (
     Comparison,
@@ -40,7 +40,8 @@ from orchestrion.evaluation.summary import standardised, summary_lines
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.sets import Interval, difference_interval, mean_interval
 from orchestrion.metrics.suite import FEATURES, METRICS, Measured, measure
-from orchestrion.writing import WritingError
+from orchestrion.rendering import plots
+from orchestrion.rendering.numerals import bounds, duration, number, percent, signed, with_bounds
 
 NOWHERE = Interval(np.nan, np.nan, np.nan, 0)
 HOSTILE = "<script>alert(1)</script>\"'&amp;.mid"

@@ -16,17 +16,17 @@ import torch
 from symusic import Note, Score, Tempo, TimeSignature, Track
 from torch import nn
 
-from orchestrion.corpus import sayings
-from orchestrion.corpus.build import build
-from orchestrion.corpus.pairs import WORDLESS, Pairs, heard_in, pair_table, shifted, to_c
-from orchestrion.corpus.phrases import Selection
-from orchestrion.corpus.sayings import MEANINGS, OPPOSITES, sentences, split_of, stem, things
-from orchestrion.corpus.store import Corpus, CorpusError, Piece, open_corpus
-from orchestrion.corpus.wording import CLAUSES, FEELINGS, MOODS, QUALITIES, USES
+from orchestrion.data.build import build
+from orchestrion.data.captions import templates as sayings
+from orchestrion.data.captions.pairs import WORDLESS, Pairs, heard_in, pair_table, shifted, to_c
+from orchestrion.data.captions.phrases import CLAUSES, FEELINGS, MOODS, QUALITIES, USES
+from orchestrion.data.captions.templates import MEANINGS, OPPOSITES, sentences, split_of, stem, things
+from orchestrion.data.phrases import Selection
+from orchestrion.data.store import Corpus, CorpusError, Piece, open_corpus
+from orchestrion.music.files import write_midi
+from orchestrion.music.theory import Key
 from orchestrion.representations.phrases import PhraseGrid
-from orchestrion.score.files import write_midi
 from orchestrion.text.encoder import SentenceEncoder
-from orchestrion.theory import Key
 
 GRID = PhraseGrid("five", 4, 16, 24, 84)
 PIANO, BASS, DRUM_TRACK = 1, 3, 0

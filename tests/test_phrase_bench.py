@@ -13,13 +13,13 @@ import pytest
 from symusic import Score
 
 from conftest import little_song
-from orchestrion.corpus.build import build
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
-from orchestrion.registry import recipe
+from orchestrion.core.errors import UserError
+from orchestrion.data.build import build
+from orchestrion.data.store import Corpus
+from orchestrion.models.registry import recipe
+from orchestrion.music.files import write_midi
 from orchestrion.representations.phrases import PhraseGrid
-from orchestrion.score.files import write_midi
-from orchestrion.train import train
+from orchestrion.training.trainer import train
 
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 if not BENCH.exists():  # an installed package has no bench

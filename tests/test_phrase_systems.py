@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrion.adversarial import MAX_TRIES, compose_phrases, phrase_figures, said_of
 from orchestrion.metrics.phrases import among_real, coverage, energy_distance, phrase_features, relative_spread
+from orchestrion.models.base import Request, RequestError
+from orchestrion.models.pianoroll_gan import MAX_TRIES, compose_phrases, phrase_figures, said_of
+from orchestrion.music.bars import bars, tempo
 from orchestrion.representations.phrases import PhraseGrid
-from orchestrion.score.bars import bars, tempo
-from orchestrion.system import Request, RequestError
 
 GRID = PhraseGrid("five", 2, 16, 24, 36)
 

@@ -13,15 +13,15 @@ import pytest
 from symusic import Note, Score, TimeSignature, Track
 
 from conftest import little_song
-from orchestrion.corpus.build import build
-from orchestrion.corpus.phrases import Phrases, Selection, phrase_table
-from orchestrion.corpus.store import Corpus, CorpusError
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.data.build import build
+from orchestrion.data.phrases import Phrases, Selection, phrase_table
+from orchestrion.data.store import Corpus, CorpusError
 from orchestrion.metrics.families import FAMILIES, family_of
 from orchestrion.metrics.grid import on_grid
+from orchestrion.music.files import read, write_midi
+from orchestrion.music.theory import DRUMS, INSTRUMENTS, family
 from orchestrion.representations.phrases import ROLL, TRACK_SETS, PhraseGrid, empty, flooded
-from orchestrion.score.files import read, write_midi
-from orchestrion.theory import DRUMS, INSTRUMENTS, family
 
 with warnings.catch_warnings(action="ignore"):  # of its own dependencies
     import pypianoroll

@@ -19,10 +19,10 @@ from symusic import Score
 
 from conftest import little_song
 from orchestrion.metrics.grid import on_grid
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import bars
-from orchestrion.score.files import LIMITS, Limits, read
-from orchestrion.score.piano_roll_files import BINARY_VELOCITY, parse_piano_rolls
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import bars
+from orchestrion.music.files import LIMITS, Limits, read
+from orchestrion.music.piano_roll_files import BINARY_VELOCITY, parse_piano_rolls
 
 with warnings.catch_warnings(action="ignore"):  # of its own dependencies
     import pypianoroll

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from symusic import Note, Score, TimeSignature, Track
 
-from orchestrion.corpus.store import Corpus
-from orchestrion.registry import recipe
-from orchestrion.render import RenderError
-from orchestrion.render.picture import COLOURS, DOTS_PER_INCH, WIDTH, write_loss_curve, write_picture
-from orchestrion.system import Recipe, Training
-from orchestrion.train import train
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import Recipe, Training
+from orchestrion.models.registry import recipe
+from orchestrion.rendering import RenderError
+from orchestrion.rendering.piano_roll import COLOURS, DOTS_PER_INCH, WIDTH, write_loss_curve, write_picture
+from orchestrion.training.trainer import train
 
 
 def score_of(*instruments: tuple[int, bool], bars: int = 2) -> Score:

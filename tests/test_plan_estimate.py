@@ -14,18 +14,18 @@ from symusic import Note, Score, TimeSignature, Track
 from typer.testing import CliRunner
 
 from conftest import little_song, repeated
-from orchestrion.chords import Chord
 from orchestrion.cli import planning
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.music.analysis import swings
+from orchestrion.music.chords import Chord
+from orchestrion.music.files import write_midi
+from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.planning.estimate import estimate_plan
 from orchestrion.planning.files import plan_from_json, read_plan
 from orchestrion.planning.plan import Levels, Part, Plan, PlanError, Section
 from orchestrion.planning.text import chord_labels, plan_lines, plan_record, section_labels
-from orchestrion.render.picture import write_picture
+from orchestrion.rendering.piano_roll import write_picture
 from orchestrion.representations.cells import encode
-from orchestrion.score.analysis import swings
-from orchestrion.score.files import write_midi
-from orchestrion.theory import DRUMS, Key, Meter
 
 
 def song(bars: int = 8) -> Score:

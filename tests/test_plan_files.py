@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrion.chords import QUALITY_NAMES, Chord
+from orchestrion.music.chords import QUALITY_NAMES, Chord
+from orchestrion.music.theory import COMPOSABLE_METERS, DRUMS, Key, Meter
 from orchestrion.planning.files import MAX_BYTES, plan_from_json, read_plan
 from orchestrion.planning.plan import (
     FEELS,
@@ -26,7 +27,6 @@ from orchestrion.planning.plan import (
     PlanError,
     Section,
 )
-from orchestrion.theory import COMPOSABLE_METERS, DRUMS, Key, Meter
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 LEVELS = st.one_of(st.none(), st.builds(Levels, *[st.one_of(st.none(), st.integers(0, 7))] * len(LEVEL_NAMES)))

@@ -13,12 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import little_song
-from orchestrion.chords import QUALITIES, Chord
-from orchestrion.corpus.build import build
-from orchestrion.corpus.plan_examples import NOWHERE, piece_outline
-from orchestrion.corpus.plans import plan_table
-from orchestrion.corpus.store import Corpus
-from orchestrion.nn.attention import Cache
+from orchestrion.data.build import build
+from orchestrion.data.plan_examples import NOWHERE, piece_outline
+from orchestrion.data.plans import plan_table
+from orchestrion.data.store import Corpus
+from orchestrion.models.layers.attention import Cache
+from orchestrion.models.registry import recipe
+from orchestrion.models.zoo.planner import Planner, Reading, _Session, _words, asked_tokens
+from orchestrion.music.chords import QUALITIES, Chord
+from orchestrion.music.files import write_midi
+from orchestrion.music.theory import DRUMS, SCALES, Key, Meter
 from orchestrion.planning.arrays import METERS
 from orchestrion.planning.asked import Asked, AskedSection
 from orchestrion.planning.plan import FEELS, MOODS, ROLES, STYLES, Levels, Part, Plan, PlanError, Section
@@ -42,12 +46,8 @@ from orchestrion.planning.tokens import (
     encode,
     tokens_of,
 )
-from orchestrion.registry import recipe
 from orchestrion.representations.cells import encode as cells_of
-from orchestrion.score.files import write_midi
-from orchestrion.systems.planner import Planner, Reading, _Session, _words, asked_tokens
 from orchestrion.text.token_states import ROWS, states_of, token_states
-from orchestrion.theory import DRUMS, SCALES, Key, Meter
 
 BAND = (DRUMS, 33, 0, 25)
 

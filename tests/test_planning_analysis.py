@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from orchestrion.chords import NO_CHORD, UNKNOWN, chord_of
+from orchestrion.music.chords import NO_CHORD, UNKNOWN, chord_of
+from orchestrion.music.theory import DRUMS, Meter
 from orchestrion.planning.harmony import chord_codes, found_share
 from orchestrion.planning.sections import find_form
 from orchestrion.representations.cells import BAR, PITCH, TRACK, Cells, bar_steps, sorted_notes
-from orchestrion.theory import DRUMS, Meter
 
 PIANO, BASS = 0, 33
 COMMON = Meter(4, 4)

@@ -24,7 +24,7 @@ from song_readings import CODE, CONVERTED, DEFINITION, MEASURES, as_converted, n
 from orchestrion.metrics import musegan, musegan_variants  # noqa: E402
 from orchestrion.metrics.families import FAMILIES, PAIRS, PITCHED, fine_grid  # noqa: E402
 from orchestrion.metrics.pitch import polyphonic_rate  # noqa: E402
-from orchestrion.score.files import write_midi  # noqa: E402
+from orchestrion.music.files import write_midi  # noqa: E402
 
 QUARTER = 480
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.corpus.datasets.emopia import Emopia
-from orchestrion.corpus.quality import WEIGHTS, cleanest, near_duplicates, shingles
-from orchestrion.corpus.store import Corpus, Piece
-from orchestrion.corpus.windows import dataset_weights
+from orchestrion.data.datasets.emopia import Emopia
+from orchestrion.data.quality import WEIGHTS, cleanest, near_duplicates, shingles
+from orchestrion.data.store import Corpus, Piece
+from orchestrion.data.windows import dataset_weights
+from orchestrion.music.analysis import estimate_key
 from orchestrion.representations.cells import encode
-from orchestrion.score.analysis import estimate_key
 
 QUARTER = 480
 SCALE = np.array([0, 2, 4, 5, 7, 9, 11, 12])

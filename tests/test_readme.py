@@ -10,12 +10,12 @@ import pytest
 import typer
 
 from conftest import little_song
-from orchestrion import checkpoint
-from orchestrion.catalogue import listed_systems
 from orchestrion.cli import app, main
-from orchestrion.models import MODEL_VARIABLE
-from orchestrion.registry import recipe, system_class
-from orchestrion.score.files import read, write_midi
+from orchestrion.models import checkpoint
+from orchestrion.models.catalogue import listed_systems
+from orchestrion.models.loading import MODEL_VARIABLE
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.music.files import read, write_midi
 from orchestrion.text.controls import read_controls
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")

@@ -12,15 +12,17 @@ import torch
 from symusic import Score
 
 from conftest import little_song
-from orchestrion import Model, checkpoint, compose, continue_score, wishes
+from orchestrion import Model, compose, continue_score
 from orchestrion.cli import main
-from orchestrion.composing import ComposeError
-from orchestrion.corpus.build import build
-from orchestrion.corpus.store import Corpus
+from orchestrion.data.build import build
+from orchestrion.data.store import Corpus
+from orchestrion.generation import wishes
+from orchestrion.generation.compose import ComposeError
 from orchestrion.metrics.copying import PHRASE_MOVES, CopyIndex
-from orchestrion.models import MODEL_VARIABLE
-from orchestrion.registry import recipe, system_class
-from orchestrion.score.files import read, write_midi
+from orchestrion.models import checkpoint
+from orchestrion.models.loading import MODEL_VARIABLE
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.music.files import read, write_midi
 
 WORDS = "a piano piece in C major, 6 bars"
 

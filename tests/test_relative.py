@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from orchestrion.nn.relative import QUERIES_AT_ONCE, RelativeAttention, RelativeState, attention_weights
-from orchestrion.nn.skewing import Axis, _checkpointed, chunked, naive, skewed, spans
-from orchestrion.nn.sparse import Pattern, PatternError
-from orchestrion.render import RenderError
-from orchestrion.render.attention_picture import write_attention
+from orchestrion.models.layers.relative import QUERIES_AT_ONCE, RelativeAttention, RelativeState, attention_weights
+from orchestrion.models.layers.skewing import Axis, _checkpointed, chunked, naive, skewed, spans
+from orchestrion.models.layers.sparse import Pattern, PatternError
+from orchestrion.rendering import RenderError
+from orchestrion.rendering.attention_picture import write_attention
 
 BATCH, HEADS, HEAD_WIDTH, DISTANCES = 2, 3, 4, 20
 Form = Callable[[Tensor, Tensor, Tensor, Tensor, Sequence[Axis]], Tensor]

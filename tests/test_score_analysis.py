@@ -4,14 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, Track
 
-from orchestrion.score.analysis import (
-    estimate_key,
-    mean_polyphony,
-    notes_per_quarter,
-    pitch_class_weights,
-)
-from orchestrion.score.extent import length_seconds, seconds_at, ticks_at
-from orchestrion.theory import Key
+from orchestrion.music.analysis import estimate_key, mean_polyphony, notes_per_quarter, pitch_class_weights
+from orchestrion.music.extent import length_seconds, seconds_at, ticks_at
+from orchestrion.music.theory import Key
 
 #: The first bars of the Prelude in C, BWV 846, one broken chord a bar.
 PRELUDE = ((60, 64, 67, 72, 76), (60, 62, 69, 74, 77), (59, 62, 67, 74, 77), (60, 64, 67, 72, 76), (60, 64, 69, 76, 81))

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import Bar, bars, instrument, tempo
-from orchestrion.theory import DRUMS, Meter
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import Bar, bars, instrument, tempo
+from orchestrion.music.theory import DRUMS, Meter
 
 
 def piece(end: int, tpq: int = 480, start: int = 0, signatures: tuple = (), tempos: tuple = ()) -> Score:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from symusic import ControlChange, Note, Score, Tempo, Track
 
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import bars, tempo
-from orchestrion.score.beats import align_performance
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import bars, tempo
+from orchestrion.music.beats import align_performance
 
 CHORDS = ((48, 55, 64), (45, 52, 60), (41, 48, 57), (43, 50, 59))
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symusic import ControlChange, KeySignature, Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import bars, tempo
-from orchestrion.score.edit import replace_cells, select_tracks, slice_bars
-from orchestrion.score.pedal import apply_sustain
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import bars, tempo
+from orchestrion.music.edit import replace_cells, select_tracks, slice_bars
+from orchestrion.music.pedal import apply_sustain
 
 Row = tuple[int, int, int, int]  # time, duration, pitch, velocity
 

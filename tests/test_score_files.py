@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from symusic import ControlChange, KeySignature, Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.score import ScoreError
-from orchestrion.score.bars import bars, tempo
-from orchestrion.score.files import Limits, read, write_midi, write_musicxml
-from orchestrion.theory import Meter
-from orchestrion.writing import WritingError
+from orchestrion.core.files import WritingError
+from orchestrion.music import ScoreError
+from orchestrion.music.bars import bars, tempo
+from orchestrion.music.files import Limits, read, write_midi, write_musicxml
+from orchestrion.music.theory import Meter
 
 NOTE = b"\x00\x90\x3c\x40\x60\x80\x3c\x40"  # middle C, 96 ticks
 END = b"\x00\xff\x2f\x00"
@@ -234,7 +234,7 @@ def test_writing_to_a_missing_folder_is_a_writing_error(tmp_path: Path) -> None:
 
 
 def test_reading_files_does_not_import_torch() -> None:
-    code = "import sys, orchestrion.score.files, orchestrion.score.beats, orchestrion.score.analysis as a; "
+    code = "import sys, orchestrion.music.files, orchestrion.music.beats, orchestrion.music.analysis as a; "
     code += "raise SystemExit(any(m in sys.modules for m in ('torch', 'partitura', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrion import checkpoint
-from orchestrion.composing import compose
 from orchestrion.generation import second_process
+from orchestrion.generation.compose import compose
 from orchestrion.generation.second_process import Job, Shared, serve
-from orchestrion.models import Model, load
+from orchestrion.models import checkpoint
+from orchestrion.models.base import Request
+from orchestrion.models.loading import Model, load
+from orchestrion.models.zoo.composer import RECIPES, Composer
+from orchestrion.music.theory import Key, Meter
 from orchestrion.planning.plan import Levels, Part, Plan, Section
-from orchestrion.system import Request
-from orchestrion.systems.composer import RECIPES, Composer
-from orchestrion.theory import Key, Meter
 
 PLAN = Plan(((Meter(4, 4), 2),), 100.0, Key(0, "major"), (Section("A", 2),), (Part(0, "chords", (Levels(),)),))
 

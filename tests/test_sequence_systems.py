@@ -10,18 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orchestrion.corpus.store import Corpus
-from orchestrion.corpus.tokens import PADDING, token_table
+from orchestrion.data.store import Corpus
+from orchestrion.data.tokens import PADDING, token_table
+from orchestrion.models.base import RecipeError
+from orchestrion.models.zoo import attention_rnn, lookback_rnn
+from orchestrion.models.zoo.attention_grid import AttentionGrid, AttentionGridConfig
+from orchestrion.models.zoo.attention_rnn import AttentionRNN, AttentionRNNConfig
+from orchestrion.models.zoo.dilated_convolution import DilatedConvolution, DilatedConvolutionConfig, GatedLayer
+from orchestrion.models.zoo.lookback_rnn import BAR, LookbackRNN, LookbackRNNConfig
+from orchestrion.models.zoo.performance_rnn import PerformanceRNN, PerformanceRNNConfig, stretched, transposed
 from orchestrion.representations.melody import NO_EVENT, NOTE_OFF, MelodyEvents
 from orchestrion.representations.performance import SHIFT, STEP_MS, VELOCITY, Performance
 from orchestrion.representations.timed import TIMED, by_onset
-from orchestrion.system import RecipeError
-from orchestrion.systems import attention_rnn, lookback_rnn
-from orchestrion.systems.attention_grid import AttentionGrid, AttentionGridConfig
-from orchestrion.systems.attention_rnn import AttentionRNN, AttentionRNNConfig
-from orchestrion.systems.dilated_convolution import DilatedConvolution, DilatedConvolutionConfig, GatedLayer
-from orchestrion.systems.lookback_rnn import BAR, LookbackRNN, LookbackRNNConfig
-from orchestrion.systems.performance_rnn import PerformanceRNN, PerformanceRNNConfig, stretched, transposed
 
 PERFORMANCE, MELODY = Performance(), MelodyEvents()
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrion.studio import StudioError
-from orchestrion.studio.answers_csv import export_csv, import_csv
-from orchestrion.studio.database import metadata, open_engine
-from orchestrion.studio.entries import Item
-from orchestrion.studio.store import ANSWERS, DatabaseError, Store, item_of
+from orchestrion.listening import StudioError
+from orchestrion.listening.answers_csv import export_csv, import_csv
+from orchestrion.listening.database import metadata, open_engine
+from orchestrion.listening.entries import Item
+from orchestrion.listening.store import ANSWERS, DatabaseError, Store, item_of
 
 POSTGRES = os.environ.get("ORCHESTRION_TEST_POSTGRES")
 Opener = Callable[..., Store]
@@ -262,7 +262,7 @@ def test_threads_and_two_stores_lose_and_double_nothing(opened: Opener) -> None:
 
 def test_answers_outlive_the_process_that_gave_them(place: str) -> None:
     code = (
-        "import os, sys; from orchestrion.studio.store import Store, Item\n"
+        "import os, sys; from orchestrion.listening.store import Store, Item\n"
         "store = Store(sys.argv[1]); store.offer([Item('a', 'a.mid')]); store.answer('a', 'ann', 'real', 'one')\n"
         "os.kill(os.getpid(), 9)"
     )
@@ -288,7 +288,7 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
 
 
 def test_a_locked_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrion.studio.database.BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr("orchestrion.listening.database.BUSY_MILLISECONDS", 50)
     with Store(tmp_path / "labels.sqlite") as store:
         store.offer([Item("a", "a.mid")])
         other = sqlite3.connect(tmp_path / "labels.sqlite", isolation_level=None)
@@ -302,7 +302,7 @@ def test_a_locked_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_store_needs_neither_torch_nor_the_web() -> None:
     code = (
-        "import sys, orchestrion.studio.store, orchestrion.studio.answers_csv\n"
+        "import sys, orchestrion.listening.store, orchestrion.listening.answers_csv\n"
         "sys.exit(bool({'torch', 'starlette', 'uvicorn', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The contract of a system, run on every file in `systems/` with its `tiny` recipe. Adding a system adds its tests."""
+"""The contract of a system, run on every file in `models/zoo/` with its `tiny` recipe. A new system adds its tests."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import torch
 from symusic import Score
 
 from conftest import little_song, repeated
-from orchestrion import checkpoint
-from orchestrion.corpus.build import build
-from orchestrion.corpus.store import Corpus
-from orchestrion.errors import UserError
-from orchestrion.measured import check_controls
-from orchestrion.registry import config_class, recipe, system_class, system_module, system_names
+from orchestrion.core.errors import UserError
+from orchestrion.data.build import build
+from orchestrion.data.store import Corpus
+from orchestrion.generation.constraints import check_controls
+from orchestrion.models import checkpoint
+from orchestrion.models.base import LikelihoodSystem, PieceNats, Recipe, Request, System, Training
+from orchestrion.models.registry import config_class, recipe, system_class, system_module, system_names
+from orchestrion.music.extent import length_seconds
+from orchestrion.music.files import read, write_midi
+from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.representations.cells import encode
 from orchestrion.representations.timed import timed
-from orchestrion.score.extent import length_seconds
-from orchestrion.score.files import read, write_midi
-from orchestrion.system import LikelihoodSystem, PieceNats, Recipe, Request, System, Training
 from orchestrion.text.controls import Controls
-from orchestrion.theory import DRUMS, Key, Meter
-from orchestrion.train import train
+from orchestrion.training.trainer import train
 from stepping import STEPPING, Stepping, changed_from
 
 NAMES = system_names()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from orchestrion.nn.thresholds import Thresholds
+from orchestrion.models.layers.hysteresis import Thresholds
 
 
 def test_before_they_have_moved_what_is_above_0_sounds() -> None:

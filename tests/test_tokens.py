@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from conftest import little_song
-from orchestrion.corpus.build import build
-from orchestrion.corpus.store import Corpus, CorpusError
-from orchestrion.corpus.tokens import PADDING, Tokens, token_table
+from orchestrion.data.build import build
+from orchestrion.data.store import Corpus, CorpusError
+from orchestrion.data.tokens import PADDING, Tokens, token_table
+from orchestrion.music.files import write_midi
 from orchestrion.representations.notation import Notation, NotationError, Writer
-from orchestrion.score.files import write_midi
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from conftest import little_song
-from orchestrion import checkpoint
-from orchestrion.corpus.build import build
-from orchestrion.corpus.store import Corpus
-from orchestrion.nn.sharding import clip_gradients
-from orchestrion.registry import recipe, system_class
-from orchestrion.score.files import write_midi
-from orchestrion.system import Recipe, Training
-from orchestrion.train import Processes, Progress, TrainingError, rate_factor, train
+from orchestrion.data.build import build
+from orchestrion.data.store import Corpus
+from orchestrion.models import checkpoint
+from orchestrion.models.base import Recipe, Training
+from orchestrion.models.layers.sharding import clip_gradients
+from orchestrion.models.registry import recipe, system_class
+from orchestrion.music.files import write_midi
+from orchestrion.training.trainer import Processes, Progress, TrainingError, rate_factor, train
 
 #: A run in a process of its own: corpus, run folder and training as JSON; tells each step as a line.
 PROCESS = """

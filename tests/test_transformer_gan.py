@@ -10,11 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orchestrion.corpus.store import Corpus
-from orchestrion.representations.performance import NOTE_OFF, NOTE_ON, SHIFT, VELOCITY
-from orchestrion.score.extent import length_seconds
-from orchestrion.system import RecipeError, Request
-from orchestrion.systems.transformer_gan import (
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import RecipeError, Request
+from orchestrion.models.zoo.transformer_gan import (
     ESTIMATORS,
     NOTATION,
     RECIPES,
@@ -23,6 +21,8 @@ from orchestrion.systems.transformer_gan import (
     event_features,
     one_hot,
 )
+from orchestrion.music.extent import length_seconds
+from orchestrion.representations.performance import NOTE_OFF, NOTE_ON, SHIFT, VELOCITY
 
 TINY: TransformerGANConfig = RECIPES["tiny"].config
 

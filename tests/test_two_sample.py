@@ -12,15 +12,7 @@ from symusic import Note, Score, TimeSignature, Track
 from conftest import little_song
 from orchestrion.evaluation import roll_classifier
 from orchestrion.evaluation.roll_classifier import RollClassifier, tell_rolls_apart
-from orchestrion.metrics.two_sample import (
-    Told,
-    correct,
-    image_bars,
-    logistic_regression,
-    roll_image,
-    tell_apart,
-    trial,
-)
+from orchestrion.metrics.two_sample import Told, correct, image_bars, logistic_regression, roll_image, tell_apart, trial
 
 
 def told(a: np.ndarray, b: np.ndarray, seed: int = 0, **groups: list[str]) -> Told:

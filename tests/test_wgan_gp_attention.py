@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orchestrion.corpus.store import Corpus
-from orchestrion.nn.adversarial import NORMS, frozen, gradient_penalty, wasserstein_loss
-from orchestrion.nn.self_attention import SelfAttention
-from orchestrion.system import RecipeError, Request
-from orchestrion.systems.wgan_gp_attention import (
+from orchestrion.data.store import Corpus
+from orchestrion.models.base import RecipeError, Request
+from orchestrion.models.layers.adversarial import NORMS, frozen, gradient_penalty, wasserstein_loss
+from orchestrion.models.layers.self_attention import SelfAttention
+from orchestrion.models.zoo.wgan_gp_attention import (
     RECIPES,
     WganGpAttention,
     WganGpAttentionConfig,
@@ -23,7 +23,7 @@ from orchestrion.systems.wgan_gp_attention import (
     phrases_of,
     sounding_cells,
 )
-from orchestrion.train import rate_factor
+from orchestrion.training.trainer import rate_factor
 
 PAPER = WganGpAttentionConfig()
 LITTLE = replace(PAPER, noise=8, width=16, phrases=4)

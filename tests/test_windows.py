@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from conftest import little_song
-from orchestrion import checkpoint
-from orchestrion.corpus.build import build
-from orchestrion.corpus.plans import plan_table
-from orchestrion.corpus.store import Corpus
-from orchestrion.corpus.windows import WindowDraw, by_one_player, cut
+from orchestrion.data.build import build
+from orchestrion.data.plans import plan_table
+from orchestrion.data.store import Corpus
+from orchestrion.data.windows import WindowDraw, by_one_player, cut
+from orchestrion.models import checkpoint
+from orchestrion.models.zoo.composer import RECIPES, Composer, window_batch
+from orchestrion.music.files import write_midi
 from orchestrion.planning import arrays
 from orchestrion.planning.levels import OPEN, cell_levels, section_levels
 from orchestrion.representations.cells import BAR, TRACK, Cells, decode, encode
-from orchestrion.representations.steps import (
+from orchestrion.representations.steps import (  # fmt: skip
     AT,
     BARS_BEFORE,
     BARS_LEFT,
@@ -28,9 +30,7 @@ from orchestrion.representations.steps import (
     TIME,
     counted,
     rows_and_targets,
-)  # fmt: skip
-from orchestrion.score.files import write_midi
-from orchestrion.systems.composer import RECIPES, Composer, window_batch
+)
 
 
 def test_plans_are_kept_and_belong_to_their_pieces(corpus: Corpus) -> None:

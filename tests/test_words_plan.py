@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrion.music.theory import COMMON_METERS, COMPOSABLE_METERS, DRUMS, Key, Meter
 from orchestrion.text import lexicon
 from orchestrion.text.controls import (
     ControlsError,
@@ -16,7 +17,6 @@ from orchestrion.text.controls import (
 )
 from orchestrion.text.form import Dynamic, loudness_offsets, shared
 from orchestrion.text.styles import ENSEMBLE_STYLES, STYLES, TAGS, Style
-from orchestrion.theory import COMMON_METERS, COMPOSABLE_METERS, DRUMS, Key, Meter
 
 D = DRUMS
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import little_song
+from orchestrion.models.sampling import draw
+from orchestrion.music.theory import COMMON_METERS, DRUMS, Key, Meter
 from orchestrion.representations.cells import BAR, DURATION, POSITION, TRACK, Cells, bar_starts, decode, encode
 from orchestrion.representations.steps import END, rows_and_targets, shift_to_common_key
 from orchestrion.representations.writer import MAX_CHORD_STRIKES, MAX_REST_BARS, MAX_STRIKES, CellWriter
-from orchestrion.sampling import draw
-from orchestrion.theory import COMMON_METERS, DRUMS, Key, Meter
 
 
 def write_blindly(writer: CellWriter, rng: np.random.Generator, end_probability: float) -> Cells:

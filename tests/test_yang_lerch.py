@@ -30,7 +30,7 @@ from orchestrion.metrics.yang_lerch import (
     pitch_shares,
     pitches_used_a_bar,
 )
-from orchestrion.score.files import write_midi
+from orchestrion.music.files import write_midi
 
 TPQ = 480
 C, D, E, G, A = 0, 2, 4, 7, 9

@@ -13,33 +13,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrion.composing import Composition, compose, continue_score, fill
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.store import open_corpus
     from orchestrion.generation.by_plan import plan
-    from orchestrion.models import Model, load
+    from orchestrion.generation.compose import Composition, compose, continue_score, fill
+    from orchestrion.models.loading import Model, load
+    from orchestrion.music.files import read, write_midi
     from orchestrion.planning.estimate import estimate_plan as analyze
     from orchestrion.planning.files import read_plan
     from orchestrion.planning.plan import Plan
-    from orchestrion.score.files import read, write_midi
 
 __version__ = "0.1.0"
 
 #: Public names and the modules they live in, where they may have another name; each is imported when it is first used,
 #: as torch takes a second.
 _PUBLIC = {
-    "Composition": "composing",
-    "Model": "models",
+    "Composition": "generation.compose",
+    "Model": "models.loading",
     "Plan": "planning.plan",
     "analyze": "planning.estimate:estimate_plan",
-    "compose": "composing",
-    "continue_score": "composing",
-    "fill": "composing",
-    "load": "models",
-    "open_corpus": "corpus.store",
+    "compose": "generation.compose",
+    "continue_score": "generation.compose",
+    "fill": "generation.compose",
+    "load": "models.loading",
+    "open_corpus": "data.store",
     "plan": "generation.by_plan",
-    "read": "score.files",
+    "read": "music.files",
     "read_plan": "planning.files",
-    "write_midi": "score.files",
+    "write_midi": "music.files",
 }
 __all__ = [
     "Composition",

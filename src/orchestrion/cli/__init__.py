@@ -21,10 +21,10 @@ from orchestrion.cli import (
     music,
     planning,
     show,
-    systems,
     training,
 )
-from orchestrion.errors import UserError
+from orchestrion.cli import models as systems
+from orchestrion.core.errors import UserError
 
 INTERRUPTED = 130
 

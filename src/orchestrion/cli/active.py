@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrion.cli import show
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrion.active.learning import Learned
+    from orchestrion.listening.active.learning import Learned
 
 
 def active(
@@ -37,9 +37,9 @@ def active(
     ] = None,
 ) -> None:
     """Ask people about the phrases that a discriminator is unsure of; with --learn, train on with what they said."""
-    from orchestrion.active import asking
-    from orchestrion.active.choosing import Policy
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.store import open_corpus
+    from orchestrion.listening.active import acquisition as asking
+    from orchestrion.listening.active.query_strategy import Policy
 
     if learn != (out is not None):
         raise UserError("--learn needs --out RUN2, the run to learn into" if learn else "--out goes with --learn")
@@ -48,7 +48,7 @@ def active(
     if model is not None:
         asking.start(run, model)
     if learn and out is not None:
-        from orchestrion.active.learning import learn as learned_from
+        from orchestrion.listening.active.learning import learn as learned_from
 
         with show.progress("learning", "steps") as told:
             learned = learned_from(

@@ -11,7 +11,7 @@ import typer
 from orchestrion.cli import show
 
 if TYPE_CHECKING:
-    from orchestrion.corpus.store import Corpus
+    from orchestrion.data.store import Corpus
     from orchestrion.metrics.copying import CopyIndex
 
 GOES_ON = "stopped; the same line goes on from here"
@@ -41,7 +41,7 @@ def build(
     encoder: EncoderOption = None,
 ) -> None:
     """Read folders of music into a corpus. A run that was stopped goes on with the same line."""
-    from orchestrion.corpus import build as building
+    from orchestrion.data import build as building
 
     filters = building.Filters(seed=seed, genre=genre, share=share, pieces=pieces, pianoroll=pianoroll)
     try:
@@ -57,7 +57,7 @@ def build(
 @app.command()
 def info(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")]) -> None:
     """Show counts, hours, licences and why files were left out."""
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.store import open_corpus
 
     _describe(open_corpus(corpus))
 
@@ -74,7 +74,7 @@ def embed(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
 @app.command()
 def index(corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")]) -> None:
     """Index the training pieces of a corpus, so that copies of them are found. Whatever needs the index makes it."""
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.store import open_corpus
 
     found = opened_index(open_corpus(corpus))
     show.line(f"{len(found.ids):,} training pieces, {len(found.moves) - len(found.starts):,} moves indexed")
@@ -92,8 +92,8 @@ def pack(
 ) -> None:
     """Put what training the composer needs of a corpus into one small file, to carry to another machine. What does not
     fit is left out: plans, then near duplicates and the least clean pieces."""
-    from orchestrion.corpus.packed import pack as write_packed
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.packed import pack as write_packed
+    from orchestrion.data.store import open_corpus
 
     shares = _shares(dataset_shares)
     opened, limit = open_corpus(corpus), int(max_mib * 2**20)
@@ -114,7 +114,7 @@ def unpack(
     workers: Annotated[int, typer.Option(min=1, help="Processes that unpack.")] = os.cpu_count() or 1,
 ) -> None:
     """Make a corpus of a packed file: notes and plans, without captions and without music in real time."""
-    from orchestrion.corpus.packed import unpack as read_packed
+    from orchestrion.data.packed import unpack as read_packed
 
     with show.progress("unpacking", "pieces") as told:
         corpus = read_packed(packed, out, workers=workers, progress=told)
@@ -133,15 +133,15 @@ def _shares(text: str) -> dict[str, float]:
 
 def opened_index(corpus: Corpus) -> CopyIndex:
     """The index of the training pieces, with progress where it has to be made."""
-    from orchestrion.corpus.copies import copy_index
+    from orchestrion.data.copies import copy_index
 
     with show.progress("indexing", "pieces") as told:
         return copy_index(corpus, progress=told)
 
 
 def _embed(corpus: Path, name: str | None) -> None:
-    from orchestrion.corpus.embed import embed as embed_captions
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.captions.embed import embed as embed_captions
+    from orchestrion.data.store import open_corpus
 
     opened = open_corpus(corpus)
     from orchestrion.text.encoder import SentenceEncoder
@@ -153,7 +153,7 @@ def _embed(corpus: Path, name: str | None) -> None:
 
 
 def _describe(corpus: Corpus) -> None:
-    from orchestrion.corpus.store import SPLITS
+    from orchestrion.data.store import SPLITS
 
     info = corpus.info()
     rows = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrion.cli import show
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 
 if TYPE_CHECKING:
     from orchestrion.evaluation.report import Report
@@ -77,10 +77,10 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure music, compare it with other music, and write what was found as a page, as JSON and as a short table."""
+    from orchestrion.core.files import replace_file
     from orchestrion.evaluation.evaluate import Wishes, evaluate_places
     from orchestrion.evaluation.page import write_page
     from orchestrion.evaluation.report import as_json
-    from orchestrion.writing import replace_file
 
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file, not a folder; name another place with --out")
@@ -98,7 +98,8 @@ def evaluate(
 
 def _tell(report: Report) -> None:
     """What was found in a few sentences, the measures of style that lie furthest apart, and what was left out."""
-    from orchestrion.evaluation.summary import DESCRIBED, standardised, summary_lines
+    from orchestrion.evaluation.summary import standardised, summary_lines
+    from orchestrion.metrics.suite import DESCRIBED
 
     figures = [figure for figure in report.figures if getattr(DESCRIBED[figure.definition], "style", False)]
     if report.reference is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrion.cli import show
-from orchestrion.cli.checking import BestOf, Check, Tries, critic_of, tell_acceptance
+from orchestrion.cli.filters import BestOf, Check, Tries, critic_of, tell_acceptance
 from orchestrion.cli.music import Temperature, TopP
 
 
@@ -29,9 +29,9 @@ def generate(
     best_of: BestOf = None,
 ) -> None:
     """Make many pieces with a trained system, without words, as MIDI files."""
-    from orchestrion import generating
-    from orchestrion.checking import Gate
-    from orchestrion.models import load
+    from orchestrion.generation import batch as generating
+    from orchestrion.generation.filters import Gate
+    from orchestrion.models.loading import load
 
     loaded, critic = load(model), critic_of(check, best_of)
     gate = None if critic is None else Gate.of(critic.system, critic.named, tries, best_of)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrion.cli import show
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 
 
 def label(
@@ -32,9 +32,9 @@ def label(
     import_: Annotated[Path | None, typer.Option("--import", help="Add the answers of a CSV, and leave.")] = None,
 ) -> None:
     """Hear pieces in the browser and say of each whether it is real or fake, good or poor."""
-    from orchestrion.studio.answers_csv import export_csv, import_csv
-    from orchestrion.studio.sources import items_of, labels_of
-    from orchestrion.studio.store import ANSWERS, Store
+    from orchestrion.listening.answers_csv import export_csv, import_csv
+    from orchestrion.listening.sources import items_of, labels_of
+    from orchestrion.listening.store import ANSWERS, Store
 
     if export is not None and import_ is not None:
         raise UserError("--export and --import do not go together; run one after the other")
@@ -48,8 +48,8 @@ def label(
         if export is not None:
             show.line(f"wrote {export_csv(store, export):,} rows to {export}", "green")
             return
-        from orchestrion.studio.server import Oracle
-        from orchestrion.studio.serving import is_loopback, query_of, serve
+        from orchestrion.listening.label_server import Oracle
+        from orchestrion.listening.serving import is_loopback, query_of, serve
 
         progress = store.progress()
         show.line(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrion.cli import show
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrion.studio.listening import ListeningTest, Trial
-    from orchestrion.studio.store import Store
+    from orchestrion.listening.store import Store
+    from orchestrion.listening.test_plan import ListeningTest, Trial
 
 DEFAULT_ANSWERS = "listening.sqlite"
 ALIKE = 0.8  # of the longest piece's time: a shorter one is noticed
@@ -53,8 +53,8 @@ def listen(
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
 ) -> None:
     """Hold a blind listening test in the browser: human or machine, rating, preference. The answers stay here."""
-    from orchestrion.studio.listening import open_test, plan
-    from orchestrion.studio.store import Store
+    from orchestrion.listening.store import Store
+    from orchestrion.listening.test_plan import open_test, plan
 
     if results is not None and "://" not in answers and not Path(answers).exists():
         raise UserError(f"there are no answers in {answers}; hold the test first, or name their place with --answers")
@@ -73,7 +73,7 @@ def _test(
     folders: list[Path], real: Path | None, questions: str | None, listeners: int, items: int, pairs: int,
     seconds: float, seed: int,
 ) -> ListeningTest:  # fmt: skip
-    from orchestrion.studio.listening import ASKED, ListeningTest, music_set
+    from orchestrion.listening.test_plan import ASKED, ListeningTest, music_set
 
     places = {folder.resolve(): folder for folder in [*folders, *([real] if real else [])]}
     human = real and real.resolve()
@@ -84,8 +84,8 @@ def _test(
 
 
 def _serve(store: Store, test: ListeningTest, trials: list[list[Trial]], host: str, port: int, no_open: bool) -> None:
-    from orchestrion.studio.listen_server import Listening
-    from orchestrion.studio.serving import is_loopback, serve
+    from orchestrion.listening.listen_server import Listening
+    from orchestrion.listening.serving import is_loopback, serve
 
     server = Listening(store, test, trials)
     with show.progress("reading", "pieces") as told:
@@ -102,8 +102,8 @@ def _serve(store: Store, test: ListeningTest, trials: list[list[Trial]], host: s
 
 
 def _report(store: Store, folder: Path) -> None:
-    from orchestrion.studio.results import results
-    from orchestrion.studio.results_page import ranking_rows, result_lines, share_rows, write_results
+    from orchestrion.listening.results import results
+    from orchestrion.listening.results_page import ranking_rows, result_lines, share_rows, write_results
 
     found = results(store)
     written = write_results(found, folder)

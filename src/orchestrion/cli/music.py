@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from orchestrion.cli import show
-from orchestrion.cli.checking import BestOf, Check, Tries, critic_of, tell_checks
-from orchestrion.errors import UserError
+from orchestrion.cli.filters import BestOf, Check, Tries, critic_of, tell_checks
+from orchestrion.core.errors import UserError
 from orchestrion.generation import second_process
+from orchestrion.music.theory import Key, Meter
 from orchestrion.text import controls
 from orchestrion.text.reading import NotUnderstood, Understood
-from orchestrion.theory import Key, Meter
 
 if TYPE_CHECKING:
-    from orchestrion.composing import Composition
+    from orchestrion.generation.compose import Composition
     from orchestrion.planning.plan import Plan
 
 FORMATS = ("mid", "wav", "png", "json", "musicxml")
@@ -149,8 +149,8 @@ def compose(
     if candidates != 1 and not (model or system or like):
         second_process.start("composer")  # it takes as long to be ready as what is imported here
     from orchestrion.cli.corpus import opened_index
-    from orchestrion.corpus.store import open_corpus
-    from orchestrion.score.files import read
+    from orchestrion.data.store import open_corpus
+    from orchestrion.music.files import read
 
     given = None if like is None else read(like)
     by = None if plan is None else _plan_alone(plan, sentence, bars, tempo, key, meter, instruments, chords, form, feel)
@@ -158,7 +158,7 @@ def compose(
     critic = critic_of(check, best_of)
 
     def made(**options: Any) -> list[Composition]:
-        from orchestrion import composing
+        from orchestrion.generation import compose as composing
 
         return composing.compose(
             sentence,
@@ -211,13 +211,13 @@ def continue_(
     seconds: Seconds = None,
 ) -> None:
     """Go on from given music, which stays note for note."""
-    from orchestrion.score.files import read
+    from orchestrion.music.files import read
 
     score = read(file)
     added = bars or controls.read_controls(sentence).controls.bars or NEW_BARS
 
     def made(**options: Any) -> list[Composition]:
-        from orchestrion import composing
+        from orchestrion.generation import compose as composing
 
         progression = None if chords is None else controls.parse_chords(chords, key)
         return composing.continue_score(score, added, sentence, key=key, chords=progression, seconds=seconds, **options)
@@ -247,15 +247,15 @@ def fill(
     system: SystemOption = None,
 ) -> None:
     """Compose some bars of some tracks anew; everything else stays note for note."""
-    from orchestrion.score.files import read
+    from orchestrion.music.files import read
 
     if not (bars or tracks or add):
         raise typer.BadParameter("everything would be composed anew; name --bars, --tracks or new tracks to --add")
     score = read(file)
 
     def made(**options: Any) -> list[Composition]:
-        from orchestrion import composing
-        from orchestrion.given import tracks_named
+        from orchestrion.generation import compose as composing
+        from orchestrion.generation.infill import tracks_named
 
         chosen = tracks_named(score, [name for name in tracks.split(",") if name.strip()])
         progression = None if chords is None else controls.parse_chords(chords, key)
@@ -278,7 +278,7 @@ def _make(
     """Compose, write and tell what came of it; `takes` of the next best candidates as MIDI."""
     base = _base(out)
     chosen = seed_or_chance(seed)
-    from orchestrion.models import load
+    from orchestrion.models.loading import load
 
     loaded = load(model)
     with show.progress("composing", "bars" if loaded.has_bars else "seconds") as told:
@@ -307,7 +307,7 @@ def _chosen(model: Path | None, system: str | None) -> Path | None:
         return model
     if model is not None:
         raise typer.BadParameter("--model and --system name the weights twice; leave one of them out")
-    from orchestrion.models import bundled
+    from orchestrion.models.loading import bundled
 
     return bundled(system)
 

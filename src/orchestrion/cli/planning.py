@@ -69,10 +69,10 @@ def analyze(
     ] = None,
 ) -> None:
     """Estimate the plan of given music: form, chords, and what each part does in each section."""
+    from orchestrion.music.edit import slice_bars
+    from orchestrion.music.files import read
     from orchestrion.planning.estimate import estimate_plan
     from orchestrion.planning.text import plan_lines
-    from orchestrion.score.edit import slice_bars
-    from orchestrion.score.files import read
 
     score = read(file)
     plan = estimate_plan(score if bars is None else slice_bars(score, *bars))

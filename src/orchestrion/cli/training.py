@@ -17,9 +17,9 @@ import typer
 from orchestrion.cli import show
 
 if TYPE_CHECKING:
-    from orchestrion.corpus.store import Corpus
-    from orchestrion.system import Recipe
-    from orchestrion.train import Progress
+    from orchestrion.data.store import Corpus
+    from orchestrion.models.base import Recipe
+    from orchestrion.training.trainer import Progress
 
 
 def train(
@@ -38,12 +38,12 @@ def train(
 ) -> None:
     """Train a system on music, or go on with a run. A folder of music is first made into a corpus, which is kept as
     RUN.corpus. Processes are started by torchrun."""
-    from orchestrion.corpus.store import open_corpus
+    from orchestrion.data.store import open_corpus
 
     raw = data.is_dir() and not (data / "corpus.json").exists()
     corpus = None if raw else open_corpus(data)
-    from orchestrion import train as training
-    from orchestrion.registry import recipe as recipe_of
+    from orchestrion.models.registry import recipe as recipe_of
+    from orchestrion.training import trainer as training
 
     system, _, recipe_name = recipe.partition("/")
     wanted = changed(recipe_of(system, recipe_name), [*(changes or []), *([f"steps={steps}"] if steps else [])])
@@ -51,7 +51,7 @@ def train(
         corpus = _built(data, out, words="sentence_width" in _fields(wanted.config))
     start = None
     if start_from is not None:
-        from orchestrion.models import folder_of
+        from orchestrion.models.loading import folder_of
 
         start = folder_of(start_from)
     speaks = os.environ.get("RANK", "0") == "0"
@@ -82,8 +82,8 @@ def _built(music: Path, out: Path, *, words: bool) -> Corpus:
             f" `orchestrion corpus build {music} --out {place}` does, then give that",
             param_hint="'--data'",
         )
-    from orchestrion.corpus.build import build_once
-    from orchestrion.corpus.store import SPLITS, open_corpus
+    from orchestrion.data.build import build_once
+    from orchestrion.data.store import SPLITS, open_corpus
 
     try:
         with show.progress("reading", "files") as told:
@@ -91,7 +91,7 @@ def _built(music: Path, out: Path, *, words: bool) -> Corpus:
         counts = [f"{len(corpus.pieces(split))} {split}" for split in SPLITS]
         show.line(f"{music} is read into the corpus {place}: {corpus.info()['notes']:,} notes, {', '.join(counts)}")
         if words:
-            from orchestrion.corpus.embed import embed
+            from orchestrion.data.captions.embed import embed
             from orchestrion.text.encoder import EncoderError, SentenceEncoder
 
             try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from orchestrion.evaluation.measuring import Table
+from orchestrion.evaluation.music_sets import Item
 from orchestrion.evaluation.report import (
     Comparison,
     ControlsKept,
@@ -18,7 +19,6 @@ from orchestrion.evaluation.report import (
     SentencePairs,
     TwoSample,
 )
-from orchestrion.evaluation.sides import Item
 from orchestrion.metrics.copying import PHRASE_MOVES, RUN_NOTES, CopyIndex
 from orchestrion.metrics.definition import Feature, Metric
 from orchestrion.metrics.distances import compare_features

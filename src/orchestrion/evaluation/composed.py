@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrion.composing import compose
-from orchestrion.evaluation.sides import EvaluationError, Side, open_side
-from orchestrion.models import WEIGHTS, Model
+from orchestrion.evaluation.music_sets import EvaluationError, Side, open_side
+from orchestrion.generation.compose import compose
+from orchestrion.models.loading import WEIGHTS, Model
 from orchestrion.text.encoder import SentenceEncoder
 
 BATCH_PIECES = 8
 
 
 def is_model(place: Path) -> bool:
-    """Whether `models.load` takes it for a run, a checkpoint or the name of bundled weights, such as "composer"."""
+    """Whether `models.loading.load` takes it: a run, a checkpoint, or the name of bundled weights."""
     return (
         (place / "checkpoints").is_dir()
         or (place / "model.safetensors").is_file()

@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from symusic import Score
 
-from orchestrion.composing import continue_score
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.evaluation.music_sets import EvaluationError, Item
 from orchestrion.evaluation.report import Continuations
-from orchestrion.evaluation.sides import EvaluationError, Item
+from orchestrion.generation.compose import continue_score
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.prediction import bleu, note_agreement
 from orchestrion.metrics.sets import Interval, mean_interval
-from orchestrion.models import Model
+from orchestrion.models.loading import Model
+from orchestrion.music.bars import bars
+from orchestrion.music.edit import slice_bars
+from orchestrion.music.pedal import apply_sustain
+from orchestrion.music.theory import DRUMS
 from orchestrion.representations.cells import encode
-from orchestrion.score.bars import bars
-from orchestrion.score.edit import slice_bars
-from orchestrion.score.pedal import apply_sustain
-from orchestrion.theory import DRUMS
 
 FIGURES = ("precision", "recall", "f1", "bleu")
 _DRAWS = 16  # of a place to cut, until one is fit to go on from

@@ -15,24 +15,24 @@ import symusic
 from symusic import Score
 
 import orchestrion
-from orchestrion.corpus.copies import copy_index
-from orchestrion.corpus.store import open_corpus
+from orchestrion.data.copies import copy_index
+from orchestrion.data.store import open_corpus
 from orchestrion.evaluation import comparing
 from orchestrion.evaluation.composed import composed_side, is_model, read_sentences
 from orchestrion.evaluation.continuations import continuations_of
 from orchestrion.evaluation.likelihood import likelihood_of
 from orchestrion.evaluation.measuring import Table, measure_side
+from orchestrion.evaluation.music_sets import EvaluationError, Side, open_side
 from orchestrion.evaluation.report import Report, TwoSample
 from orchestrion.evaluation.roll_classifier import tell_rolls_apart
-from orchestrion.evaluation.sides import EvaluationError, Side, open_side
 from orchestrion.evaluation.typical import shown_pieces
 from orchestrion.metrics.copying import CopyIndex
 from orchestrion.metrics.frechet import style_vectors
 from orchestrion.metrics.suite import METRICS
 from orchestrion.metrics.two_sample import IMAGE_STEPS_A_BAR, image_bars, trial
-from orchestrion.models import Model, load
-from orchestrion.score import ScoreError
-from orchestrion.system import LikelihoodSystem
+from orchestrion.models.base import LikelihoodSystem
+from orchestrion.models.loading import Model, load
+from orchestrion.music import ScoreError
 
 Told = Callable[[int, int], None]
 Progress = Callable[[str, str], AbstractContextManager[Told]]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.evaluation.music_sets import EvaluationError, Item
 from orchestrion.evaluation.report import Likelihood
-from orchestrion.evaluation.sides import EvaluationError, Item
 from orchestrion.metrics.likelihood import likelihood_figures
-from orchestrion.score.extent import last_end, length_seconds
-from orchestrion.system import LikelihoodSystem, System
+from orchestrion.models.base import LikelihoodSystem, System
+from orchestrion.music.extent import last_end, length_seconds
 
 
 def likelihood_of(

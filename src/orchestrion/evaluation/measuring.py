@@ -10,14 +10,14 @@ from functools import cached_property
 
 import numpy as np
 
+from orchestrion.core.workers import pool
+from orchestrion.evaluation.music_sets import EvaluationError, Item, Side
 from orchestrion.evaluation.report import SideInfo
-from orchestrion.evaluation.sides import EvaluationError, Item, Side
-from orchestrion.measured import Check, check_controls
+from orchestrion.generation.constraints import Check, check_controls
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.suite import Measured, measure
 from orchestrion.metrics.two_sample import roll_image
-from orchestrion.score import ScoreError
-from orchestrion.workers import pool
+from orchestrion.music import ScoreError
 
 CHUNK_PIECES = 16
 FEWEST_FOR_WORKERS = 64  # below, starting processes costs more than it saves

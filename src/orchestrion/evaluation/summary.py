@@ -7,14 +7,11 @@ from math import isfinite, isnan
 
 import numpy as np
 
-from orchestrion.evaluation.numerals import duration, number, percent, signed, with_bounds
 from orchestrion.evaluation.report import Comparison, Figure, Report, TwoSample
-from orchestrion.metrics.definition import Described, Metric
+from orchestrion.metrics.definition import Metric
 from orchestrion.metrics.sets import Interval
-from orchestrion.metrics.suite import FEATURES, METRICS, SET_MEASURES
-
-#: Everything that is known about a definition, by its name in reports ("empty-bar-rate/1").
-DESCRIBED: dict[str, Described] = {row.definition: row for row in (*METRICS, *FEATURES, *SET_MEASURES)}
+from orchestrion.metrics.suite import DESCRIBED
+from orchestrion.rendering.numerals import duration, number, percent, signed, with_bounds
 
 
 def name(definition: str) -> str:

@@ -10,8 +10,8 @@ from orchestrion.metrics.frechet import StyleVectors
 from orchestrion.metrics.grid import on_grid
 from orchestrion.metrics.structure import self_similarity
 from orchestrion.metrics.suite import METRICS
-from orchestrion.score.bars import bars
-from orchestrion.score.extent import seconds_at
+from orchestrion.music.bars import bars
+from orchestrion.music.extent import seconds_at
 
 MOST_NOTES = 4000  # of a piece on the page; the rest of a longer one is not shown
 SHOWN = 3  # of the most typical, and of the least

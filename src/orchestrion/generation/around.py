@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrion.chords import NO_CHORD, UNKNOWN, spread
+from orchestrion.music.chords import NO_CHORD, UNKNOWN, spread
+from orchestrion.music.theory import Key
 from orchestrion.planning.arrays import COLUMN, CellPlan, tell_chords
 from orchestrion.planning.cell_plan import header_of
 from orchestrion.planning.harmony import chord_codes
@@ -14,7 +15,6 @@ from orchestrion.planning.levels import roles
 from orchestrion.representations.cells import BAR, TRACK, Cells
 from orchestrion.representations.steps import shift_to_common_key
 from orchestrion.text.controls import Reading
-from orchestrion.theory import Key
 
 
 def plan_around(cells: Cells, hole: np.ndarray, key: Key, reading: Reading) -> CellPlan:

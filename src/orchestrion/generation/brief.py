@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrion.chords import Chord, spread
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.music.chords import Chord, spread
+from orchestrion.music.theory import Key, Meter
 from orchestrion.planning.asked import Asked, AskedSection
 from orchestrion.planning.plan import LEVELS, STYLES, Levels, Part, Plan, Section
 from orchestrion.representations.cells import instrument_order
 from orchestrion.text.controls import NotUnderstood, Reading
 from orchestrion.text.form import loudness_offsets
 from orchestrion.text.leaning import Leaning, leaning_of
-from orchestrion.theory import Key, Meter
 
 DEFAULT_BARS = 16
 LEANT_LEVELS = 2  # by which a whole leaning moves a level

@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 from symusic import Score
 
-from orchestrion.chords import Progression
 from orchestrion.generation.brief import Brief, plain_plan
 from orchestrion.generation.candidates import Candidate, ranked
 from orchestrion.generation.second_process import Share, Shared, composed
-from orchestrion.models import WEIGHTS, Model, load
+from orchestrion.generation.wishes import Composition, Wish
+from orchestrion.models.base import Request
+from orchestrion.models.loading import WEIGHTS, Model, load
+from orchestrion.music.chords import Progression
+from orchestrion.music.theory import Key, Meter
 from orchestrion.planning.cell_plan import cell_plan
 from orchestrion.planning.plan import Plan
 from orchestrion.planning.text import plan_record
 from orchestrion.representations.cells import Cells, encode, instrument_order
 from orchestrion.representations.steps import shift_to_common_key
-from orchestrion.system import Request
 from orchestrion.text.controls import Controls, Reading, merge, read_controls
 from orchestrion.text.form import Form
 from orchestrion.text.weighing import TYPICAL_TEMPO
-from orchestrion.theory import Key, Meter
-from orchestrion.wishes import Composition, Wish
 
 MAX_CANDIDATES = 64
 PLANNER = "planner"

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from symusic import Score
 
+from orchestrion.music.analysis import estimate_key
+from orchestrion.music.theory import DRUMS
 from orchestrion.planning.cell_plan import levels_hit, tracks_of
 from orchestrion.planning.harmony import found_share
 from orchestrion.planning.plan import Plan
 from orchestrion.representations.cells import BAR, PITCH, POSITION, TRACK, Cells, encode
-from orchestrion.score.analysis import estimate_key
-from orchestrion.theory import DRUMS
 
 COUNT = 8  # candidates of a piece
 #: What each part counts in the sum; each is 0..1, higher is better.

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from symusic import Score
 
-    from orchestrion.models import Model
-    from orchestrion.system import Request, System
+    from orchestrion.models.base import Request, System
+    from orchestrion.models.loading import Model
 
 #: What a share comes to: pieces and the mean nats a note of each.
 Share = tuple[list["Score"], list[float]]
@@ -188,7 +188,7 @@ class Shared:
 
 def serve(jobs: BinaryIO, answers: BinaryIO, named: str | None = None) -> None:
     """Compose what is asked for until no more is. named: weights to read before."""
-    from orchestrion.models import load
+    from orchestrion.models.loading import load
 
     kept: Model | None = None
     if named:

@@ -16,7 +16,7 @@ import numpy as np
 from symusic import Score
 
 from orchestrion.metrics.grid import Grid, joined, on_grid
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 FAMILIES = ("bass", "drums", "guitar", "piano", "strings")
 PITCHED = ("bass", "guitar", "piano", "strings")

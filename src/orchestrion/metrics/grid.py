@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 from symusic import Score
 
-from orchestrion.score.bars import bar_edges, instrument
-from orchestrion.score.extent import seconds_at
-from orchestrion.theory import DRUMS
+from orchestrion.music.bars import bar_edges, instrument
+from orchestrion.music.extent import seconds_at
+from orchestrion.music.theory import DRUMS
 
 STEPS_PER_QUARTER = 12
 
@@ -210,7 +210,7 @@ class Grid:
 
 def on_grid(music: Score | Grid, *, drums: bool = True, steps_per_quarter: int = STEPS_PER_QUARTER) -> Grid:
     """The notes of a Score on the grid, percussion tracks included unless drums=False. The bars are those of
-    `score.bars.bars`, from tick 0 to the end of the last note of any track, and one of 4/4 where notes that have no
+    `music.bars.bars`, from tick 0 to the end of the last note of any track, and one of 4/4 where notes that have no
     length make none. A note lasts at least one step; what is before tick 0 begins there.
 
     A Grid is handed back as it is (its own number of steps stays), or without its percussion."""

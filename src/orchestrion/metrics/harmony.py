@@ -13,7 +13,7 @@ from symusic import Score
 
 from orchestrion.metrics.definition import Metric
 from orchestrion.metrics.grid import Grid, on_grid
-from orchestrion.theory import PITCH_CLASS_NAMES, TRIADS
+from orchestrion.music.theory import PITCH_CLASS_NAMES, TRIADS
 
 _QUALITIES = {"": TRIADS["major"], "m": TRIADS["minor"], "dim": (0, 3, 6)}
 #: The names behind the numbers of `chords`: 12 * quality + root, as C, C#, ..., then Cm, ..., then Cdim, ..., Bdim.

@@ -31,7 +31,7 @@ from orchestrion.metrics.families import (
     runs_of,
 )
 from orchestrion.metrics.grid import Grid
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 QUALIFIED_STEPS = 3  # a 32nd note
 

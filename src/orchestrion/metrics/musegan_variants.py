@@ -14,17 +14,10 @@ import numpy as np
 from symusic import Score
 
 from orchestrion.metrics.definition import Metric
-from orchestrion.metrics.families import (
-    STEPS_PER_BEAT,
-    beats_of,
-    distances_of,
-    fine_grid,
-    parts_of,
-    runs_of,
-)
+from orchestrion.metrics.families import STEPS_PER_BEAT, beats_of, distances_of, fine_grid, parts_of, runs_of
 from orchestrion.metrics.grid import Grid
 from orchestrion.metrics.musegan import EACH_PAIR, EACH_PITCHED, rows, steps_with, used_pitch_classes
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 _LOWEST, _HIGHEST = 24, 107
 

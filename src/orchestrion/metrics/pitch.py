@@ -11,7 +11,7 @@ from symusic import Score
 
 from orchestrion.metrics.definition import Metric
 from orchestrion.metrics.grid import Grid, on_grid
-from orchestrion.theory import Key
+from orchestrion.music.theory import Key
 
 _CHROMATIC = np.arange(12)
 #: (12, 12) bool: row t marks the seven pitch classes of the major scale on t, which natural minor on t + 9 shares.

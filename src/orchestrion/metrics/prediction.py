@@ -16,7 +16,7 @@ from symusic import Score
 
 from orchestrion.metrics.definition import SetMeasure
 from orchestrion.metrics.grid import Grid, on_grid
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 
 @dataclass(frozen=True)

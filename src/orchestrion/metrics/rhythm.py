@@ -8,8 +8,8 @@ from symusic import Score
 from orchestrion.metrics.bars import bar_length
 from orchestrion.metrics.definition import Metric
 from orchestrion.metrics.grid import STEPS_PER_QUARTER, Grid, on_grid
-from orchestrion.score.extent import seconds_at
-from orchestrion.theory import DRUMS
+from orchestrion.music.extent import seconds_at
+from orchestrion.music.theory import DRUMS
 
 
 def qualified_note_rate(score: Score | Grid, shortest_steps: int = STEPS_PER_QUARTER // 4) -> float:

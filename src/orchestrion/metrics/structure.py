@@ -14,7 +14,7 @@ from symusic import Score
 from orchestrion.metrics.definition import Metric
 from orchestrion.metrics.grid import Grid, on_grid
 from orchestrion.metrics.harmony import chroma, sounding_steps
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 MAX_BARS = 1024
 MAX_WINDOWS = 512

@@ -25,7 +25,7 @@ from orchestrion.metrics import (
     two_sample,
     yang_lerch,
 )
-from orchestrion.metrics.definition import Feature, Metric, SetMeasure
+from orchestrion.metrics.definition import Described, Feature, Metric, SetMeasure
 from orchestrion.metrics.grid import on_grid
 
 _MODULES = (
@@ -35,6 +35,9 @@ _MODULES = (
 METRICS: tuple[Metric, ...] = tuple(row for module in _MODULES for row in getattr(module, "METRICS", ()))
 FEATURES: tuple[Feature, ...] = tuple(row for module in _MODULES for row in getattr(module, "FEATURES", ()))
 SET_MEASURES: tuple[SetMeasure, ...] = tuple(row for module in _MODULES for row in getattr(module, "SET_MEASURES", ()))
+
+#: Everything that is known about a definition, by its name in reports ("empty-bar-rate/1").
+DESCRIBED: dict[str, Described] = {row.definition: row for row in (*METRICS, *FEATURES, *SET_MEASURES)}
 
 
 @dataclass(frozen=True, eq=False)

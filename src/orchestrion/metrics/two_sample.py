@@ -17,7 +17,7 @@ from symusic import Score
 from orchestrion.metrics.definition import SetMeasure
 from orchestrion.metrics.grid import Grid, on_grid
 from orchestrion.metrics.sets import Interval, mean_interval
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 FEWEST_PIECES = 10  # a side
 RIDGE = 1.0  # of the logistic regression, against the log loss summed over pieces

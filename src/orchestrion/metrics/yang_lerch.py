@@ -12,7 +12,7 @@ from symusic import Score
 
 from orchestrion.metrics.definition import Feature, Metric
 from orchestrion.metrics.grid import Grid, on_grid
-from orchestrion.theory import PITCH_CLASS_NAMES
+from orchestrion.music.theory import PITCH_CLASS_NAMES
 
 #: The classes of note lengths in 96ths of a whole note: plain, then dotted, then triplets. In a tie the first one wins.
 NOTE_LENGTHS = {

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrion.chords import BASS_CODES, CHORD_CODES, UNKNOWN, transposed_basses, transposed_codes
+from orchestrion.music.chords import BASS_CODES, CHORD_CODES, UNKNOWN, transposed_basses, transposed_codes
+from orchestrion.music.theory import DRUMS, Meter
 from orchestrion.planning.harmony import chord_codes
 from orchestrion.planning.levels import OPEN, cell_levels, roles, section_levels
 from orchestrion.planning.plan import FEELS, LEVEL_NAMES, LEVELS, MOODS, ROLES, STYLES
 from orchestrion.planning.sections import find_form
 from orchestrion.representations.cells import Cells, bar_steps
 from orchestrion.representations.writer import PLAYS, SILENT
-from orchestrion.theory import DRUMS, Meter
 
 MAX_LETTERS = 9  # further ones count as the last
 MAX_OCCURRENCES = 4
@@ -55,7 +55,7 @@ ALL_TRACKS, SOME_TRACKS = 1, 2
 
 @dataclass(frozen=True, eq=False)
 class PlanArrays:
-    """chords, basses: (M, 2) codes of `orchestrion.chords`, as they sound. section: (M,) index. letter, occurrence:
+    """chords, basses: (M, 2) codes of `music.chords`, as they sound. section: (M,) index. letter, occurrence:
     (M,) from 0. source: (M,) bar that this one takes up, -1 for none. levels: (M, K, 6) of each cell; section_levels:
     (S, K, 6), OPEN where silent. roles: (K,)."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from orchestrion.chords import Chord
+from orchestrion.music.chords import Chord
+from orchestrion.music.theory import Key, Meter
 from orchestrion.planning.plan import FEELS, MAX_BARS, MOODS, ROLES, STYLES, Levels, PlanError
-from orchestrion.theory import Key, Meter
 
 SHORTEST, LONGEST = 2, 16  # bars of a section whose length is planned
 MAX_SECTIONS, MAX_PARTS = 64, 16

@@ -10,13 +10,13 @@ from itertools import combinations
 
 import numpy as np
 
-from orchestrion.chords import NO_CHORD, UNKNOWN
+from orchestrion.music.chords import NO_CHORD, UNKNOWN
+from orchestrion.music.theory import DRUMS
 from orchestrion.planning.arrays import ALL_TRACKS, COLUMN, PLAYS, SILENT, CellPlan, PlanArrays, features
 from orchestrion.planning.levels import LENGTH, OPEN, REGISTER, cell_levels, section_levels
 from orchestrion.planning.plan import FEELS, LEVEL_NAMES, MOODS, ROLES, STYLES, Levels, Part, Plan, PlanError
 from orchestrion.representations.cells import BAR, PITCH, POSITION, TRACK, Cells
 from orchestrion.text.styles import STYLES as NAMED_STYLES
-from orchestrion.theory import DRUMS
 
 NEAR, APART = 0.7, 0.5  # Jaccard index of two bars from which on they are nearly equal, and below which they differ
 RUN = 4  # bars of a track that are written anew together

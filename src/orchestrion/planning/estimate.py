@@ -9,7 +9,11 @@ from itertools import groupby
 import numpy as np
 from symusic import Score
 
-from orchestrion.chords import Chord, chord_of
+from orchestrion.music.analysis import estimate_key, note_columns, swings
+from orchestrion.music.bars import bars
+from orchestrion.music.chords import Chord, chord_of
+from orchestrion.music.pedal import apply_sustain
+from orchestrion.music.theory import Meter
 from orchestrion.planning.harmony import chord_codes
 from orchestrion.planning.levels import OPEN, cell_levels, roles, section_levels
 from orchestrion.planning.plan import (
@@ -25,10 +29,6 @@ from orchestrion.planning.plan import (
 )
 from orchestrion.planning.sections import Form, find_form
 from orchestrion.representations.cells import BAR, Cells, encode
-from orchestrion.score.analysis import estimate_key, note_columns, swings
-from orchestrion.score.bars import bars
-from orchestrion.score.pedal import apply_sustain
-from orchestrion.theory import Meter
 
 LAST_LETTER = 25  # Z
 _IN_QUARTERS = (Meter(4, 4), Meter(3, 4), Meter(2, 4))  # meters whose beats may be halved or swung

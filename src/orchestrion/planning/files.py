@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrion.chords import Chord, parse_chord
+from orchestrion.music.chords import Chord, parse_chord
+from orchestrion.music.theory import INSTRUMENTS, Key, Meter, instrument_name
 from orchestrion.planning.plan import (
     FEELS,
     HIGHEST_TEMPO,
@@ -35,7 +36,6 @@ from orchestrion.planning.plan import (
 from orchestrion.representations.cells import MAX_TRACKS, bar_steps
 from orchestrion.text.controls import ControlsError, parse_instruments
 from orchestrion.text.styles import STYLES as NAMED_STYLES
-from orchestrion.theory import INSTRUMENTS, Key, Meter, instrument_name
 
 MAX_BYTES = 4_000_000
 _VERSION = "orchestrion_plan"

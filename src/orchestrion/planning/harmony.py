@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrion.chords import FIRST_CHORD, NO_CHORD, QUALITIES, QUALITY_NAMES, TRIAD_OF
+from orchestrion.music.chords import FIRST_CHORD, NO_CHORD, QUALITIES, QUALITY_NAMES, TRIAD_OF
+from orchestrion.music.theory import SCALES
 from orchestrion.representations.cells import BAR, DURATION, PITCH, POSITION, TRACK, Cells, bar_starts
-from orchestrion.theory import SCALES
 
 _UNPITCHED = 115  # from woodblock on: sticks, cymbals, sound effects and drums
 _TRIADS = ("", "m", "dim")  # what is decided first; everything richer follows from their roots
@@ -39,7 +39,7 @@ _CLEAR = 0.7  # a seventh, fourth or fifth counts from this share of the mean of
 
 
 def chord_codes(cells: Cells) -> tuple[np.ndarray, np.ndarray]:
-    """(chord codes, bass codes), both (2M,) int64, one a half bar; see `orchestrion.chords`.
+    """(chord codes, bass codes), both (2M,) int64, one a half bar; see `orchestrion.music.chords`.
 
     A triad fits by the cosine of its tones with the square roots of how long each pitch class sounds, as in
     `metrics.harmony`; a root in the bass and tones of the key add to it, a diminished fifth takes away. Of all

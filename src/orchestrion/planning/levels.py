@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from orchestrion.music.theory import DRUMS, FAMILY_NAMES, family
 from orchestrion.planning.plan import LEVEL_NAMES, ROLES
 from orchestrion.representations.cells import (
     BAR,
@@ -23,7 +24,6 @@ from orchestrion.representations.cells import (
     Cells,
     bar_steps,
 )
-from orchestrion.theory import DRUMS, FAMILY_NAMES, family
 
 VERSION = 1
 OPEN = -1  # in place of a level: the cell is silent, or the level means nothing for its instrument

@@ -13,10 +13,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from orchestrion.chords import Chord
-from orchestrion.errors import UserError
-from orchestrion.theory import Key, Meter, instrument_name
-from orchestrion.writing import replace_file
+from orchestrion.core.errors import UserError
+from orchestrion.core.files import replace_file
+from orchestrion.music.chords import Chord
+from orchestrion.music.theory import Key, Meter, instrument_name
 
 VERSION = 1
 MAX_BARS = 256

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrion.chords import Chord, Progression
+from orchestrion.music.chords import Chord, Progression
+from orchestrion.music.theory import DRUMS, INSTRUMENTS, SCALES, Key, Meter
 from orchestrion.planning.arrays import METERS
 from orchestrion.planning.asked import LONGEST, MAX_PARTS, MAX_SECTIONS, SHORTEST, Asked
 from orchestrion.planning.plan import FEELS, MOODS, ROLES, STYLES, Levels, Plan
@@ -43,7 +44,6 @@ from orchestrion.planning.tokens import (
 )
 from orchestrion.representations.cells import instrument_order
 from orchestrion.representations.steps import shift_to_common_key
-from orchestrion.theory import DRUMS, INSTRUMENTS, SCALES, Key, Meter
 
 _BASE = np.zeros((len(NAMES), SIZE), bool)
 for _index, _name in enumerate(NAMES):

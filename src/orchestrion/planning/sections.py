@@ -11,9 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from orchestrion.music.theory import DRUMS
 from orchestrion.planning.harmony import pitch_class_steps
 from orchestrion.representations.cells import BAR, PITCH, POSITION, TRACK, Cells, bar_steps
-from orchestrion.theory import DRUMS
 
 SHORTEST, LONGEST = 2, 16  # bars of a section
 FEWEST_BARS = 4  # a shorter piece is one section

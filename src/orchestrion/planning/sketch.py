@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from symusic import Score
 
-from orchestrion.chords import Chord
+from orchestrion.music.chords import Chord
+from orchestrion.music.theory import DRUMS, pitch_range
 from orchestrion.planning.levels import DENSITY, DRUM_LIMITS, LIMITS, LOUDNESS, POLYPHONY, REGISTER
 from orchestrion.planning.plan import LEVELS, Levels, Part, Plan
 from orchestrion.representations.cells import (
@@ -20,7 +21,6 @@ from orchestrion.representations.cells import (
     sorted_notes,
     without_overlaps,
 )
-from orchestrion.theory import DRUMS, pitch_range
 
 _KICK, _SNARE, _HAT = 36, 38, 42
 

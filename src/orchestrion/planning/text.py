@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from orchestrion.chords import NO_CHORD, Chord
+from orchestrion.music.chords import NO_CHORD, Chord
+from orchestrion.music.theory import instrument_name
 from orchestrion.planning.cell_plan import form_kept, levels_hit, measured_levels
 from orchestrion.planning.harmony import found_share
 from orchestrion.planning.levels import OPEN
 from orchestrion.planning.plan import LEVEL_NAMES, Levels, Part, Plan
 from orchestrion.representations.cells import Cells
-from orchestrion.theory import instrument_name
 
 BARS = "▁▂▃▄▅▆▇█"
 SILENT, UNSAID = "·", "?"

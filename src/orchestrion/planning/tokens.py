@@ -17,7 +17,8 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from orchestrion.chords import BASS_CODES, CHORD_CODES, FIRST_CHORD, QUALITIES, QUALITY_NAMES, Chord
+from orchestrion.music.chords import BASS_CODES, CHORD_CODES, FIRST_CHORD, QUALITIES, QUALITY_NAMES, Chord
+from orchestrion.music.theory import DRUMS, FAMILY_NAMES, INSTRUMENTS, Key, family
 from orchestrion.planning.arrays import METERS
 from orchestrion.planning.asked import MAX_PARTS, MAX_SECTIONS
 from orchestrion.planning.plan import (
@@ -35,7 +36,6 @@ from orchestrion.planning.plan import (
     Section,
 )
 from orchestrion.representations.steps import shift_to_common_key
-from orchestrion.theory import DRUMS, FAMILY_NAMES, INSTRUMENTS, Key, family
 
 MODES = ("major", "minor")
 #: Quarter notes a minute: equal in ratio from 40 to 240.

@@ -1,6 +1,6 @@
 """Music as a grid of cells: one bar of one track each, with its notes on a grid of twelve steps a quarter note.
 
-The array is the representation of the composer (`systems/composer.py`); it is exact for every Score whose onsets,
+The array is the representation of the composer (`models/zoo/composer.py`); it is exact for every Score whose onsets,
 lengths and velocities lie on the grid (`encode(decode(cells)) == cells`), and rounds absolute times, not differences,
 otherwise. Shapes: N notes, K tracks, M bars.
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from orchestrion.errors import UserError
-from orchestrion.score.bars import Bar, bars, instrument, tempo
-from orchestrion.theory import DRUMS, FAMILY_NAMES, Meter, family, instrument_name
+from orchestrion.core.errors import UserError
+from orchestrion.music.bars import Bar, bars, instrument, tempo
+from orchestrion.music.theory import DRUMS, FAMILY_NAMES, Meter, family, instrument_name
 
 STEPS_PER_QUARTER = 12
 TICKS_PER_QUARTER = 480

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.music.theory import DRUMS
 from orchestrion.representations.notation import NotationError
 from orchestrion.representations.timed import TIMED, by_onset
-from orchestrion.theory import DRUMS
 
 KEYS, LOWEST = 88, 21  # of a piano, A0 to C8
 BEGIN = KEYS  # the entry of a frame that stands before the music, see `with_beginning`

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrion.music.theory import DRUMS
 from orchestrion.representations.notation import GridWriter, Notation, NotationError
 from orchestrion.representations.timed import TIMED, by_onset
-from orchestrion.theory import DRUMS
 
 SILENCE = 128  # the class of Melody behind the pitches
 NOTE_OFF, NO_EVENT = 128, 129  # of MelodyEvents

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 
 #: A piece with a length sounds to its end: silence may not begin or go on in the last so many seconds.
 CLOSING_SECONDS = 0.5

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrion.music.theory import DRUMS
 from orchestrion.representations.notation import CLOSING_SECONDS, Notation, NotationError, Writer
 from orchestrion.representations.timed import TIMED, by_onset
-from orchestrion.theory import DRUMS
 
 STEP_MS, STEPS_PER_SECOND = 10, 100
 MAX_SHIFT = 100  # steps in one token

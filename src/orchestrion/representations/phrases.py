@@ -18,11 +18,11 @@ from math import prod
 import numpy as np
 from symusic import Score, Tempo, TimeSignature, Track
 
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
+from orchestrion.music.bars import instrument
+from orchestrion.music.edit import notes_of
+from orchestrion.music.theory import DRUMS, FAMILY_NAMES, INSTRUMENTS, family
 from orchestrion.representations.frames import VELOCITY, runs
-from orchestrion.score.bars import instrument
-from orchestrion.score.edit import notes_of
-from orchestrion.theory import DRUMS, FAMILY_NAMES, INSTRUMENTS, family
 
 STEPS_PER_QUARTER = 24
 BAR_STEPS = 4 * STEPS_PER_QUARTER

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from orchestrion.music.theory import COMMON_METERS, DRUMS, INSTRUMENTS, Key, Meter
 from orchestrion.representations.cells import (
     BAR,
     DURATION,
@@ -23,7 +24,6 @@ from orchestrion.representations.cells import (
     Cells,
     bar_starts,
 )
-from orchestrion.theory import COMMON_METERS, DRUMS, INSTRUMENTS, Key, Meter
 
 #: Columns of a row. The first seven describe the cell and stand on all its rows; position, pitch, duration and velocity
 #: are 0 on an opening and one more than their value on a note; TIME is the onset in steps since the first bar.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from symusic import Score, Tempo, Track
 
-from orchestrion.score.bars import instrument
-from orchestrion.score.edit import notes_of
-from orchestrion.score.extent import seconds_at
-from orchestrion.theory import DRUMS
+from orchestrion.music.bars import instrument
+from orchestrion.music.edit import notes_of
+from orchestrion.music.extent import seconds_at
+from orchestrion.music.theory import DRUMS
 
 #: One note: milliseconds from the beginning, milliseconds it lasts (at least 1), MIDI pitch and velocity, General MIDI
 #: program or theory.DRUMS.

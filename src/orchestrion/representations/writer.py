@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from orchestrion.music.theory import DRUMS, Key, pitch_range
 from orchestrion.representations.cells import (
     BAR,
     DRUM_DURATION,
@@ -48,7 +49,6 @@ from orchestrion.representations.steps import (
     rows_and_targets,
     slots,
 )
-from orchestrion.theory import DRUMS, Key, pitch_range
 
 MAX_CELL_NOTES = 96
 MAX_CHORD_NOTES = 10

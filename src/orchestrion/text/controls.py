@@ -12,6 +12,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrion.music.theory import COMPOSABLE_METERS, DRUMS, Key, Meter
 from orchestrion.text import lexicon
 from orchestrion.text.draft import squeeze, squeezed
 from orchestrion.text.errors import ControlsError
@@ -31,10 +32,9 @@ from orchestrion.text.reading import (
 )
 from orchestrion.text.sentence import read_controls
 from orchestrion.text.weighing import TYPICAL_TEMPO
-from orchestrion.theory import COMPOSABLE_METERS, DRUMS, Key, Meter
 
 if TYPE_CHECKING:
-    from orchestrion.chords import Progression
+    from orchestrion.music.chords import Progression
 
 __all__ = [
     "Controls", "ControlsError", "Dynamic", "Form", "FormSection", "NotUnderstood", "Reading",
@@ -82,7 +82,7 @@ def parse_meter(text: str) -> Meter:
 def parse_chords(text: str, key: Key | None = None) -> Progression:
     """Read "Am F C G", "| Am F | C |", "ii V I" or a name such as "twelve-bar blues"; numerals are chords of the key.
     Raises ControlsError with the place of what is no chord."""
-    from orchestrion.chords import parse_progression
+    from orchestrion.music.chords import parse_progression
 
     try:
         return parse_progression(text, key)

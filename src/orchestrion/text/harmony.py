@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from orchestrion.chords import BETWEEN, PROGRESSIONS, SYMBOL, parse_chord, parse_progression, roman_chord
+from orchestrion.music.chords import BETWEEN, PROGRESSIONS, SYMBOL, parse_chord, parse_progression, roman_chord
+from orchestrion.music.theory import Key
 from orchestrion.text.draft import Draft, phrases
 from orchestrion.text.form import is_letters
-from orchestrion.theory import Key
 
 #: Names of progressions that are something else in a sentence.
 _OTHERWISE = {"axis", "canon", "doo wop", "andalusian"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from orchestrion.music.theory import Key
 from orchestrion.text import lexicon
 from orchestrion.text.draft import WORDS, Draft
-from orchestrion.theory import Key
 
 _ACCIDENTAL = r"(?:[ -]?(?P<accidental>#|♯|♭|sharp|flat)|(?P<b>b))?"
 _IN = r"(?:(?<!\w)(?P<in>in(?: the key of)?|key(?: of|:| =)?) )"

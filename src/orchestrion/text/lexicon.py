@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from orchestrion.theory import DRUMS, PROGRAM_NAMES
+from orchestrion.music.theory import DRUMS, PROGRAM_NAMES
 
 _D = DRUMS
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from orchestrion.music.theory import DRUMS
 from orchestrion.text.draft import Claim, Draft, Players, squeeze
 from orchestrion.text.styles import HORN_SECTIONS
-from orchestrion.theory import DRUMS
 
 #: Players of one kind: one named takes the place of one in the band.
 _KINDS: tuple[range | tuple[int, ...], ...] = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from orchestrion.music.theory import COMPOSABLE_METERS, Meter
 from orchestrion.text.draft import NUMBER, Draft, number
 from orchestrion.text.reading import MAX_BARS, MAX_TEMPO, MIN_BARS, MIN_TEMPO
-from orchestrion.theory import COMPOSABLE_METERS, Meter
 
 _RANGE = (
     rf"(?<![\w.])(?:[0-9]+ ?[-–—] ?[0-9]+|(?:{NUMBER}) (?:to|or) (?:{NUMBER})"

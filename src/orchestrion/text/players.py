@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 
+from orchestrion.music.theory import DRUMS, Meter
 from orchestrion.text import lexicon
 from orchestrion.text.draft import PLAYED, SMALL, Claim, Draft, Players, number, phrases, squeeze, squeezed
 from orchestrion.text.reading import MAX_INSTRUMENTS, NotUnderstood
 from orchestrion.text.styles import ENSEMBLE_STYLES, STYLES
-from orchestrion.theory import DRUMS, Meter
 
 _INSTRUMENTS = squeezed(lexicon.INSTRUMENTS)
 _ENSEMBLES = squeezed(lexicon.ENSEMBLES)

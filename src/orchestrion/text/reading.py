@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrion.music.theory import Key, Meter, instrument_name
 from orchestrion.text.errors import ControlsError as ControlsError
 from orchestrion.text.form import MAX_BARS as MAX_BARS
 from orchestrion.text.form import Dynamic, Form
-from orchestrion.theory import Key, Meter, instrument_name
 
 if TYPE_CHECKING:  # needs numpy, which the command line's help does without
-    from orchestrion.chords import Progression
+    from orchestrion.music.chords import Progression
 
 MIN_BARS = 1
 MIN_TEMPO, MAX_TEMPO = 20, 320  # quarter notes a minute

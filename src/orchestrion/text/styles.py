@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from orchestrion.theory import DRUMS
+from orchestrion.music.theory import DRUMS
 
 _D = DRUMS
 

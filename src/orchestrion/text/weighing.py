@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrion.music.theory import DRUMS, Meter
 from orchestrion.text.draft import STRENGTHS, WORDS, Claim, Draft
 from orchestrion.text.errors import ControlsError
 from orchestrion.text.form import MAX_SECTIONS, Dynamic, Form
@@ -21,7 +22,6 @@ from orchestrion.text.reading import (
     value_text,
 )
 from orchestrion.text.shape import with_edges
-from orchestrion.theory import DRUMS, Meter
 
 TYPICAL_TEMPO = 112.0  # where a length in seconds is asked for and nothing names a tempo
 _LONE_PLAYERS = (0, 24, 46, 40, 73)  # who plays where nobody is named: the first who is wanted

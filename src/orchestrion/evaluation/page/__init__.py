@@ -9,13 +9,13 @@ from html import escape
 from importlib.resources import files
 from math import isnan
 
-from orchestrion.evaluation.numerals import NONE, duration, number
+from orchestrion.core.files import replace_file
 from orchestrion.evaluation.page import music, sections
-from orchestrion.evaluation.page.markup import items, titled
 from orchestrion.evaluation.report import Report, SideInfo
 from orchestrion.evaluation.summary import name, summary_lines
-from orchestrion.render.player import player_script
-from orchestrion.writing import replace_file
+from orchestrion.rendering.markup import items, titled
+from orchestrion.rendering.numerals import NONE, duration, number
+from orchestrion.rendering.player import player_script
 
 MOST_WARNINGS = 4  # different ones at the head of the page; all stand beside their figures
 #: The page from top to bottom: the place that a link leads to, the title, and what writes the part.
@@ -44,8 +44,8 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> None:
 
 def page(report: Report) -> str:
     """The page as text. The same report gives the same text."""
-    here = files("orchestrion.evaluation.page")
-    style, own = ((here / file).read_text("utf-8") for file in ("page.css", "page.js"))
+    style = (files("orchestrion.rendering") / "page.css").read_text("utf-8")
+    own = (files("orchestrion.evaluation.page") / "page.js").read_text("utf-8")
     script = player_script() + own
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = [(key, title, text) for key, title, section in SECTIONS if (text := section(report))]

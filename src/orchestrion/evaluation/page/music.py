@@ -7,12 +7,12 @@ from html import escape
 
 import numpy as np
 
-from orchestrion.evaluation.numerals import number
-from orchestrion.evaluation.page import plots
-from orchestrion.evaluation.page.markup import framed, scrolling, swatch
 from orchestrion.evaluation.report import Report, Shown
-from orchestrion.render.player import playable, track_colours
-from orchestrion.theory import instrument_name
+from orchestrion.music.theory import instrument_name
+from orchestrion.rendering import plots
+from orchestrion.rendering.markup import framed, scrolling, swatch
+from orchestrion.rendering.numerals import number
+from orchestrion.rendering.player import playable, track_colours
 
 MOST_NOTES_SHOWN = 3000  # of a piece, so that the page stays small
 

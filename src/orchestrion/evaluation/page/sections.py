@@ -15,9 +15,13 @@ from math import ceil, isfinite, isnan
 
 import numpy as np
 
-from orchestrion.evaluation.numerals import number, percent, signed, with_bounds
-from orchestrion.evaluation.page import plots
-from orchestrion.evaluation.page.markup import (
+from orchestrion.evaluation.report import Comparison, Figure, Report
+from orchestrion.evaluation.summary import differs, name, standardised
+from orchestrion.metrics.definition import Feature, Metric
+from orchestrion.metrics.sets import Interval
+from orchestrion.metrics.suite import DESCRIBED
+from orchestrion.rendering import plots
+from orchestrion.rendering.markup import (
     cell,
     clipped,
     drawn,
@@ -34,10 +38,7 @@ from orchestrion.evaluation.page.markup import (
     value,
     words,
 )
-from orchestrion.evaluation.report import Comparison, Figure, Report
-from orchestrion.evaluation.summary import DESCRIBED, differs, name, standardised
-from orchestrion.metrics.definition import Feature, Metric
-from orchestrion.metrics.sets import Interval
+from orchestrion.rendering.numerals import number, percent, signed, with_bounds
 
 _SETS = {"generated": "generated", "reference": "reference", "inter": "between"}
 _SEEN = {"features": "the measures above", "rolls": "piano rolls"}

@@ -1,0 +1,1 @@
+"""Captions: sentences that are true of a piece or a phrase."""

@@ -1,0 +1,1 @@
+"""Models: the contract, the ways of sharing, the zoo with one file a model, and checkpoints."""
