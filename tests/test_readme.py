@@ -18,14 +18,19 @@ from orchestrion.models.registry import recipe, system_class
 from orchestrion.music.files import read, write_midi
 from orchestrion.text.controls import read_controls
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-LINES = [
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+#: The pages of the guide. Their lines run after one another, those of training first: they make what others compare.
+PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text("utf-8")
+         for name in ("training", "composing", "comparing", "listening", "models")}  # fmt: skip
+TEXT = "\n".join([PAGES["training"], README, *(text for name, text in PAGES.items() if name != "training")])
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+LINES = list(dict.fromkeys(
     line[line.index("orchestrion ") :]
-    for line in [*re.findall(r"^    (orchestrion .*)$", README, re.MULTILINE),
+    for line in [*re.findall(r"^    (orchestrion .*)$", TEXT, re.MULTILINE),
                  *(line for kind, block in BLOCKS if not kind for line in block.splitlines())]
     if re.search(r"(^|/)orchestrion ", line)
-]  # fmt: skip
+))  # fmt: skip
 #: Added to lines that would take minutes as they stand.
 SHORTER = {
     "train composer/small": "--steps 1 --set batch_rows=192 --set context_rows=192 --set validation_batches=1",
@@ -51,9 +56,9 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def table(heading: str) -> list[list[str]]:
-    """The rows of the first table below a heading."""
-    lines = README[README.index(f"\n## {heading}") :].splitlines()
+def table(page: str, heading: str) -> list[list[str]]:
+    """The rows of the first table of a page below a heading."""
+    lines = PAGES[page][PAGES[page].index(f"# {heading}") :].splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("|---"))
     rows = []
     for line in lines[first + 1 :]:
@@ -98,7 +103,7 @@ def test_the_example_runs(room: Path) -> None:
     assert read("filled.mid").note_num() > 0
 
 
-@pytest.mark.parametrize(("words", "control", "value"), table("What you can say"))
+@pytest.mark.parametrize(("words", "control", "value"), table("composing", "What you can say"))
 def test_words_are_taken_as_the_table_says(words: str, control: str, value: str) -> None:
     reading = read_controls(words.strip('"'))
     assert (control, value) in {(said.control, said.value) for said in reading.understood if not said.overruled_by}
@@ -106,7 +111,7 @@ def test_words_are_taken_as_the_table_says(words: str, control: str, value: str)
 
 def test_the_table_of_systems_is_the_list_of_systems() -> None:
     listed = [[system.name, system.summary, ", ".join(system.recipes)] for system in listed_systems()]
-    assert table("Systems") == listed
+    assert table("models", "Models") == listed
 
 
 def test_options_named_are_there(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,9 +120,9 @@ def test_options_named_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     for command in commands.split(", "):
         assert ran(f"orchestrion {command} --help") == 0
         helps += capsys.readouterr().out
-    for option in set(re.findall(r"`(--[a-z-]+)", README)) - {"--no-deps"}:
+    for option in set(re.findall(r"`(--[a-z-]+)", TEXT)) - {"--no-deps"}:
         assert re.search(rf"{option}\b", helps), option
 
 
 def test_nothing_names_a_host_of_packages() -> None:
-    assert not re.search(r"://|index-url|pypi\b|\.org|\.io", README, re.IGNORECASE)
+    assert not re.search(r"://|index-url|pypi\b|\.org|\.io", TEXT, re.IGNORECASE)
