@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
 from orchestrion.data.build import build
 from orchestrion.data.store import Corpus
 from orchestrion.music.files import write_midi
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes longer, and nothing is wrong
+settings.load_profile("any machine")
 
 
 def little_song(seed: int, bars: int = 4, meter: tuple[int, int] = (4, 4)) -> Score:
