@@ -11,7 +11,7 @@ import numpy as np
 from symusic import Score
 
 from orchestrion.generation.brief import Brief, plain_plan
-from orchestrion.generation.by_plan import asked_key
+from orchestrion.generation.by_plan import asked_key, planning_stream
 from orchestrion.music.chords import NO_CHORD
 from orchestrion.music.theory import DRUMS, Key
 from orchestrion.planning.cell_plan import form_kept, levels_hit, tracks_of
@@ -76,7 +76,7 @@ class LevelsKept:
 def sought_plan(reading: Reading, seed: int) -> Plan:
     """What a sentence asks of a plan outright, all else open: chords and form as `generation.by_plan.planned` with that
     seed reads them."""
-    key, strict = asked_key(reading, np.random.default_rng((seed, 0, 0x706C616E)))
+    key, strict = asked_key(reading, planning_stream(reading, seed))
     brief = Brief.of(reading, key, strict)
     return plain_plan(brief, key or brief.asked.key or Key(0, "major"), reading.controls.tempo or TYPICAL_TEMPO)
 

@@ -23,8 +23,9 @@ from orchestrion.music.chords import parse_progression
 from orchestrion.music.theory import DRUMS, Key, Meter
 from orchestrion.planning import arrays
 from orchestrion.planning.cell_plan import cell_plan
+from orchestrion.planning.files import read_plan
 from orchestrion.planning.plan import FEELS, MOODS, Levels, Part, Plan, Section
-from orchestrion.representations.cells import BAR, TRACK, Cells, encode
+from orchestrion.representations.cells import BAR, POSITION, TRACK, Cells, encode
 from orchestrion.representations.steps import rows_and_targets
 from orchestrion.representations.writer import CellWriter
 from orchestrion.text.controls import parse_form, read_controls
@@ -236,3 +237,35 @@ def test_a_form_is_fitted_to_the_bars(composer: Model) -> None:
     piece = composing.compose("", form=parse_form("AABA"), bars=16, model=composer, seed=3, candidates=1)[0]
     assert piece.plan is not None
     assert [(s.letter, s.bars) for s in piece.plan.sections] == [("A", 4), ("A", 4), ("B", 4), ("A", 4)]
+
+
+def test_swing_puts_notes_on_thirds_of_the_beat(composer: Model) -> None:
+    swung = replace(small_plan(), feel="swing")
+    piece = composing.compose(plan=swung, model=composer, seed=2, candidates=1)[0]
+    assert not (encode(piece.score).notes[:, POSITION] % 4).any()
+    assert "swing heard" in piece.record["plan"]["kept"]
+    straight = composing.compose(plan=small_plan(), model=composer, seed=2, candidates=1)[0]
+    assert (encode(straight.score).notes[:, POSITION] % 4).any()
+    assert "swing heard" not in straight.record["plan"]["kept"]
+
+
+def test_a_record_is_a_plan_and_does_not_overwrite_one(composer: Model, tmp_path: Path) -> None:
+    path = tmp_path / "theme.json"
+    small_plan().write(path)
+    piece = composing.compose(plan=read_plan(path), model=composer, seed=1, candidates=1)[0]
+    assert piece.write(tmp_path / "theme", ["json"], spare=path) == [tmp_path / "theme-record.json"]
+    assert read_plan(path) == read_plan(tmp_path / "theme-record.json") == small_plan()
+    assert piece.write(tmp_path / "other", ["json"], spare=path) == [tmp_path / "other.json"]
+
+
+def test_chords_asked_for_around_music_are_measured(composer: Model) -> None:
+    piece = composing.fill(little_song(0), (2, 3), model=composer, seed=1, chords=parse_progression("C G"))[0]
+    assert 0 <= piece.record["plan"]["kept"]["chords found"] <= 1
+    assert "kept" not in composing.fill(little_song(0), (2, 3), model=composer, seed=1)[0].record["plan"]
+
+
+def test_one_seed_brings_different_sentences_different_keys() -> None:
+    sentences = [f"a tune for {name}" for name in ("Ada", "Bela", "Clara", "Dora", "Emil", "Fanny", "Gustav", "Hugo")]
+    keys = {planned(read_controls(sentence), 1).key.tonic for sentence in sentences}
+    assert len(keys) > 1
+    assert planned(read_controls(sentences[0]), 1) == planned(read_controls(sentences[0]), 1)

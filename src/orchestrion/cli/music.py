@@ -182,7 +182,7 @@ def compose(
             **options,
         )
 
-    _make(made, out, formats, _chosen(model, system), seed, count, temperature, top_p, takes)
+    _make(made, out, formats, _chosen(model, system), seed, count, temperature, top_p, takes, spare=plan)
 
 
 def _plan_alone(path: Path, sentence: str, *options: Any) -> Plan:
@@ -274,8 +274,10 @@ def _make(
     temperature: float | None,
     top_p: float | None,
     takes: int = 0,
+    spare: Path | None = None,
 ) -> None:
-    """Compose, write and tell what came of it; `takes` of the next best candidates as MIDI."""
+    """Compose, write and tell what came of it; `takes` of the next best candidates as MIDI. spare: the file of a plan,
+    which no record overwrites."""
     base = _base(out)
     chosen = seed_or_chance(seed)
     from orchestrion.models.loading import load
@@ -288,7 +290,7 @@ def _make(
         written = []
         for number, (piece, own_base) in enumerate(zip(pieces, bases, strict=True)):
             told(number, count)
-            written.append(piece.write(own_base, formats) + piece.write_takes(own_base, takes))
+            written.append(piece.write(own_base, formats, spare=spare) + piece.write_takes(own_base, takes))
     if seed is None:
         show.line(f"seed {chosen}, drawn by chance; with --seed {chosen} the same line makes the same music")
     _tell(pieces)
@@ -337,6 +339,8 @@ def _tell(pieces: list[Composition]) -> None:
         show.line("")
     tell_words([Understood(**said) for said in record["understood"]],
                [NotUnderstood(**said) for said in record["not_understood"]])  # fmt: skip
+    if pieces[0].plan is not None and record["sentence"].strip() and not record["understood"]:
+        show.line("no word of the sentence names something known; the planner alone decided what it means", "yellow")
     if record["left_to_the_embedding"]:
         show.line(f"left to the network's feeling for words: {', '.join(record['left_to_the_embedding'])}")
     show.line("")
@@ -347,6 +351,8 @@ def _tell(pieces: list[Composition]) -> None:
         if piece is pieces[0] or not check["holds"]
     ]
     show.table(("control", "plan", "measured", ""), checks, ["red" if row[-1] == "FAILS" else "" for row in checks])
+    if kept := {name: share for name, share in record["plan"].get("kept", {}).items() if share is not None}:
+        show.line("kept of the plan: " + ", ".join(f"{name} {share:.0%}" for name, share in kept.items()))
     for number, copying in enumerate((piece.record["copying"] for piece in pieces), 1):
         if copying:
             notes, tries = copying["longest_phrase_notes"], copying["tries"]

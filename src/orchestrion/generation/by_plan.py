@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +57,7 @@ def plan(
 def planned(reading: Reading, seed: int, index: int = 0, planner: Model | None = None) -> Plan:
     """The plan of piece `index`: what was asked, completed by a planner; by plain rules where there is none. The same
     seed and index give the same plan. Raises BriefError, PlanError or ControlsError."""
-    rng = np.random.default_rng((seed, index, 0x706C616E))
+    rng = planning_stream(reading, seed, index)
     key, strict = asked_key(reading, rng)
     brief = Brief.of(reading, key, strict)
     if planner is None and (WEIGHTS / PLANNER / "config.json").exists():
@@ -73,6 +74,11 @@ def planned(reading: Reading, seed: int, index: int = 0, planner: Model | None =
     made = brief.shaped(system.plan(brief.asked, states, rng)[0])
     origins = {**made.origins, "key": "asked" if strict else "planned"}  # of chords alone it binds no notes
     return replace(made, origins=origins)
+
+
+def planning_stream(reading: Reading, seed: int, index: int = 0) -> np.random.Generator:
+    """The random stream of a plan. It depends on the words too, else one seed would bring every sentence one key."""
+    return np.random.default_rng((seed, index, zlib.crc32(reading.sentence.encode())))
 
 
 def asked_key(reading: Reading, rng: np.random.Generator) -> tuple[Key | None, bool]:
@@ -115,7 +121,7 @@ def by_plan(wish: Wish, plan: Plan, index: int, count: int) -> Composition:
     take = replace(wish, count=1, piece=index, choose=choose).generate(request)[0]
     asked = Controls(plan.bars, plan.tempo, plan.key if request.strict_key else None, None,
                      meter if len(plan.meters) == 1 else None, instruments)  # fmt: skip
-    piece = wish.composition(request, "composes by a plan", take, asked, index)
+    piece = wish.composition(request, f"{plan.bars} bars by a plan", take, asked, index)
     best = next(found for found in tries if found[0].score is take.score)
     record = piece.record | {
         "plan": plan_record(plan, encode(take.score)) | {"whole": plan.to_json()},

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from symusic import Score
 
-from orchestrion.generation.around import plan_around
+from orchestrion.generation.around import chords_kept, plan_around
 from orchestrion.generation.brief import around_music, without_plan
 from orchestrion.generation.by_plan import MAX_CANDIDATES, by_plan, drawn_key, planned
 from orchestrion.generation.candidates import COUNT
@@ -32,7 +32,7 @@ from orchestrion.music.edit import slice_bars
 from orchestrion.music.extent import length_seconds
 from orchestrion.music.theory import Key, Meter, instrument_name
 from orchestrion.planning.plan import Plan
-from orchestrion.representations.cells import CellsError, instrument_order
+from orchestrion.representations.cells import CellsError, encode, instrument_order
 from orchestrion.text.controls import Controls, ControlsError, NotUnderstood, Reading, merge, read_controls
 from orchestrion.text.encoder import SentenceEncoder
 from orchestrion.text.form import Form
@@ -269,7 +269,10 @@ def _around(wish: Wish, given: Given, hole: np.ndarray, what: str, keeps_bars: b
     for index, take in enumerate(composed):
         whole = replace(take, score=joined(given, hole, take.score))
         part = composed_part(take.score, hole)
-        pieces.append(wish.composition(request, what, whole, asked, index, part, digest))
+        piece = wish.composition(request, what, whole, asked, index, part, digest)
+        if wish.model.reads_plans and (kept := chords_kept(wish.reading, hole, key, encode(whole.score))):
+            piece = replace(piece, record=piece.record | {"plan": piece.record["plan"] | {"kept": kept}})
+        pieces.append(piece)
     return pieces
 
 

@@ -60,9 +60,12 @@ class Composition:
     plan: Plan | None = None
     takes: tuple[Score, ...] = ()
 
-    def write(self, base: str | Path, formats: Sequence[str] = DEFAULT_FORMATS) -> list[Path]:
+    def write(
+        self, base: str | Path, formats: Sequence[str] = DEFAULT_FORMATS, *, spare: Path | None = None
+    ) -> list[Path]:
         """Write base.mid, base.wav, base.png, base.json, base.musicxml as asked; each appears whole or not at all.
 
+        spare: a file that stays, such as the plan composed by: a record of its name is called base-record.json.
         Raises ComposeError for a format that is not in FORMATS, before anything is written.
         """
         unknown = [kind for kind in formats if kind not in FORMATS]
@@ -71,6 +74,8 @@ class Composition:
         written = []
         for kind in formats:
             path = Path(f"{base}.{kind}")
+            if spare is not None and kind == "json" and path.resolve() == spare.resolve():
+                path = Path(f"{base}-record.json")
             if kind == "mid":
                 write_midi(self.score, path)
             elif kind == "wav":

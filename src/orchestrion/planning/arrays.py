@@ -101,7 +101,7 @@ class CellPlan:
 
     features: (M, K, F) int64, key taken out. header: (H,). plays: (M, K) int8, PLAYS, SILENT or 0 for as it comes.
     copies: (M, K) the bar from which a cell is copied as it is, -1 for none. source: (M,) the bar that each bar takes
-    up, -1 for none.
+    up, -1 for none. swing: whether eighths off the beat fall on the last third of a quarter.
     """
 
     features: np.ndarray
@@ -109,6 +109,7 @@ class CellPlan:
     plays: np.ndarray
     copies: np.ndarray
     source: np.ndarray
+    swing: bool = False
 
     @classmethod
     def open(cls, meters: tuple[Meter, ...], tracks: int) -> CellPlan:

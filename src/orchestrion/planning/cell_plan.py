@@ -49,7 +49,8 @@ def cell_plan(
     copyable = _copyable(plan, cells, parts, section, source) & where & (plays == PLAYS)
     new = _written_anew(plan, parts, plays == PLAYS, copyable, rng)
     copies = np.where(copyable & ~new, source[:, None], -1)
-    return CellPlan(_features(plan, cells, parts, section, source, shift), header(plan), plays, copies, source)
+    told = _features(plan, cells, parts, section, source, shift)
+    return CellPlan(told, header(plan), plays, copies, source, plan.feel == "swing")
 
 
 def header(plan: Plan) -> np.ndarray:

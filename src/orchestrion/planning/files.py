@@ -75,8 +75,8 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
 def plan_from_json(value: Any, where: str = "") -> Plan:
     """The plan that `Plan.to_json` wrote, from plain values. where: what a complaint begins with. Raises PlanError.
 
-    chords, feel, style, mood and origins may be missing, the name and variation of a section, the role of a part, and
-    any level. Instruments may have the short names that sentences know: "piano"."""
+    The record of a piece that was composed by a plan will do too. chords, feel, style, mood and origins may be missing,
+    the name and variation of a section, the role of a part, and any level. Instruments may have the short names that sentences know: "piano"."""
     try:
         return _plan(value)
     except PlanError as error:
@@ -134,6 +134,9 @@ def _no_number(word: str) -> Any:
 
 
 def _plan(value: Any) -> Plan:
+    record = value.get("plan") if isinstance(value, dict) else None
+    if isinstance(record, dict) and "whole" in record:  # the record of a piece holds the plan it was composed by
+        value = record["whole"]
     if isinstance(value, dict) and _VERSION not in value:
         raise PlanError(f"it is no plan: the field '{_VERSION}' with its version is missing")
     if isinstance(value, dict):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from orchestrion.music.analysis import swings
 from orchestrion.music.chords import NO_CHORD, Chord
 from orchestrion.music.theory import instrument_name
 from orchestrion.planning.cell_plan import form_kept, levels_hit, measured_levels
 from orchestrion.planning.harmony import found_share
 from orchestrion.planning.levels import OPEN
 from orchestrion.planning.plan import LEVEL_NAMES, Levels, Part, Plan
-from orchestrion.representations.cells import Cells
+from orchestrion.representations.cells import POSITION, STEPS_PER_QUARTER, Cells
 
 BARS = "▁▂▃▄▅▆▇█"
 SILENT, UNSAID = "·", "?"
@@ -116,6 +119,8 @@ def plan_record(plan: Plan, measured: Cells | None = None) -> dict[str, Any]:
             "levels within one step": levels_hit(plan, measured), "repeated bars nearly equal": repeats,
             "letters that differ": letters, "chords found": found_share(asked, measured),  # type: ignore[arg-type]
         }  # fmt: skip
+        if plan.feel == "swing":
+            shares["swing heard"] = float(swings(STEPS_PER_QUARTER, measured.notes[:, POSITION].astype(np.int64)))
         record["kept"] = {name: None if math.isnan(share) else round(share, 4) for name, share in shares.items()}
     return record
 

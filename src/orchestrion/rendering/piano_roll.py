@@ -53,6 +53,7 @@ DOTS_PER_INCH = 120
 WIDTH, LEGEND_WIDTH, MARGIN, HEAD = 13.0, 2.2, 0.3, 0.85  # inches
 BARS_A_ROW, MOST_BARS_IN_ONE_ROW, MOST_ROWS = 16, 20, 12
 NAMED_DRUMS = 12  # with more keys than that in use, their lanes are too many to name
+CHORD_LINES = 2  # of names of chords: where two would touch, the later one stands higher
 LABEL_HEIGHT, LABEL_LETTER, SECTION_LETTERS = 0.17, 0.058, 24  # inches; inches a letter of a chord; letters of a name
 OUTLINE, LEAST_WIDTH = 0.5, 0.018  # points, inches: of a note
 PAPER, SHADE, BEAT_LINE, BAR_LINE, INK, PALE_INK = "#ffffff", "#f3f3f6", "#e6e6ec", "#b9b9c4", "#24242c", "#71717e"
@@ -119,7 +120,7 @@ def write_picture(
     is_drum = np.array([track.is_drum for track in tracks])
     rows = _lay_out(bars(score), notes, is_drum)
     if sections or chords:
-        rows = replace(rows, above=LABEL_HEIGHT * (bool(sections) + bool(chords)))
+        rows = replace(rows, above=LABEL_HEIGHT * (bool(sections) + CHORD_LINES * bool(chords)))
 
     legend_step = 0.21 if len(tracks) <= 40 else 0.15
     height = max(rows.top(len(rows.bars)) - rows.above, HEAD + len(tracks) * legend_step) + 0.15
@@ -300,7 +301,7 @@ def _draw_paper(axes: Axes, rows: _Rows) -> None:
 def _draw_labels(axes: Axes, rows: _Rows, sections: Labels, chords: Labels) -> None:
     """Names of sections over names of chords, over the rows in which they begin."""
     style: dict[str, Any] = {"fontfamily": FONT, "va": "center", "parse_math": False}
-    free: dict[int, float] = {}  # of each row, from where on there is room for a chord
+    free: dict[tuple[int, int], float] = {}  # of each row and line of chords, from where on there is room for one
     for bar, name in sorted(sections):
         if place := _place(rows, bar):
             shown = name if len(name) <= SECTION_LETTERS else f"{name[: SECTION_LETTERS - 1]}…"
@@ -308,9 +309,13 @@ def _draw_labels(axes: Axes, rows: _Rows, sections: Labels, chords: Labels) -> N
             axes.text(place[1], y, shown, color=INK, fontsize=8.5, fontweight="bold", **style)
     for bar, name in sorted(chords):
         place = _place(rows, bar)
-        if place and place[1] >= free.get(place[0], 0.0):
-            free[place[0]] = place[1] + LABEL_LETTER * (len(name) + 1)
-            axes.text(place[1], rows.top(place[0]) - LABEL_HEIGHT / 2, name, color=PALE_INK, fontsize=6.8, **style)
+        if place is None:
+            continue
+        lines = [line for line in range(CHORD_LINES) if place[1] >= free.get((place[0], line), 0.0)]
+        for line in lines[:1]:
+            free[place[0], line] = place[1] + LABEL_LETTER * (len(name) + 1)
+            y = rows.top(place[0]) - LABEL_HEIGHT * (line + 0.5)
+            axes.text(place[1], y, name, color=PALE_INK, fontsize=6.8, **style)
 
 
 def _place(rows: _Rows, bar: float) -> tuple[int, float] | None:

@@ -21,6 +21,7 @@ from orchestrion.representations.cells import (
     MAX_DURATION,
     PITCH,
     POSITION,
+    STEPS_PER_QUARTER,
     TRACK,
     Cells,
     bar_starts,
@@ -57,6 +58,8 @@ MAX_STRIKES = 16  # of one pitch alone
 MAX_CHORD_STRIKES = 32  # of chords on one lowest pitch
 PLAYS, SILENT = 1, 2  # of a cell that is planned
 _DURATION_CODES = np.arange(MAX_DURATION)
+_ANYWHERE = np.ones(MAX_BAR_STEPS, bool)
+_SWUNG = np.arange(MAX_BAR_STEPS) % (STEPS_PER_QUARTER // 3) == 0
 
 
 class CellWriter:
@@ -70,13 +73,16 @@ class CellWriter:
     plays: (M, K) int8 where it is planned: 1 for cells of a section in which the track plays, 2 for silent cells.
     copies: (M, K) the bar whose cell of the same track is taken as it is, -1 for none.
     source: (M,) the bar that each bar takes up, -1 for none; it is shown to the network before its bar is written.
+    swing: in bars of quarter notes, notes begin on thirds of a beat alone: an eighth off the beat comes late.
     Cells that are silent or copied are settled: the writer passes over them, and `settled_rows` hands out their rows.
     """
 
     def __init__(
         self, given: Cells, hole: np.ndarray, *, key: Key | None, shift: int, near: int = NEAR_BARS,
         plays: np.ndarray | None = None, copies: np.ndarray | None = None, source: np.ndarray | None = None,
+        swing: bool = False,
     ) -> None:  # fmt: skip
+        self.swing = swing
         self.hole, self.shift, self.near = hole, shift, near
         self._plays = np.zeros(hole.shape, np.int8) if plays is None else plays
         self._copies = np.full(hole.shape, -1) if copies is None else copies
@@ -205,6 +211,8 @@ class CellWriter:
         self._bar, self._track = (int(index) for index in self._order[self.cell])
         self._bar_steps = int(self.starts[self._bar + 1] - self.starts[self._bar])
         self._position, self._code, self._chord, self._count = 0, -1, 0, 0
+        swung = self.swing and self.given.meters[self._bar].denominator == 4
+        self._on_grid = _SWUNG if swung else _ANYWHERE
         last_bar = self._bar == len(self.hole) - 1
         self._legal_pitches = self._closing[self._track] if last_bar else self._playable[self._track]
         silent = not self._bar_plays[self._bar] and self._last_of_bar[self.cell]
@@ -243,7 +251,7 @@ class CellWriter:
         legal = np.zeros(MAX_BAR_STEPS + 1, bool)
         legal[END] = not (self._must_play and self._count == 0)
         if self._count < MAX_CELL_NOTES:
-            legal[self._position : self._bar_steps] = True
+            legal[self._position : self._bar_steps] = self._on_grid[self._position : self._bar_steps]
             if self._count:
                 legal[self._position] = self._chord < MAX_CHORD_NOTES and bool(self.pitches(self._position).any())
         return legal

@@ -321,7 +321,7 @@ class Composer(System):
         plan = _cell_plan(self, request, given)
         writers = [
             CellWriter(given, hole, key=key, shift=shift, near=self.config.near_bars, plays=plan.plays,
-                       copies=plan.copies, source=plan.source)
+                       copies=plan.copies, source=plan.source, swing=plan.swing)
             for _ in range(request.count)
         ]  # fmt: skip
         session = _Session(self, Stepper(self), writers, request, rng.spawn(request.count))
