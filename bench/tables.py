@@ -19,7 +19,7 @@ from record import BENCH, RESULTS
 from orchestrion.core.files import replace_file
 
 PAGE = BENCH.parent / "docs" / "results.md"
-WEIGHTS = BENCH.parent / "src" / "orchestrion" / "weights"
+WEIGHTS = BENCH.parent / "src" / "orchestrion" / "models" / "weights"
 #: What the model card of each of the bundled weights tells of.
 CARDS = {
     "composer": ("composer_goals",), "music_transformer": ("maestro",), "ape_gan": ("gate", "word_groups"),

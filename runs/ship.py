@@ -23,7 +23,7 @@ from torch import Tensor
 
 import orchestrion
 
-WEIGHTS = Path(orchestrion.__file__).parent / "weights"
+WEIGHTS = Path(orchestrion.__file__).parent / "models" / "weights"
 LIMIT_BYTES = 16 * 2**20
 PART_BYTES = 15 * 2**20
 HEADER_BYTES = 256  # of a tensor in a file, at most

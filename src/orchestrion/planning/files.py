@@ -76,7 +76,8 @@ def plan_from_json(value: Any, where: str = "") -> Plan:
     """The plan that `Plan.to_json` wrote, from plain values. where: what a complaint begins with. Raises PlanError.
 
     The record of a piece that was composed by a plan will do too. chords, feel, style, mood and origins may be missing,
-    the name and variation of a section, the role of a part, and any level. Instruments may have the short names that sentences know: "piano"."""
+    the name and variation of a section, the role of a part, and any level. Instruments may have the short names that
+    sentences know: "piano"."""
     try:
         return _plan(value)
     except PlanError as error:
