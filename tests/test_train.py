@@ -38,9 +38,9 @@ PROCESS = """
 import dataclasses, json, sys
 from pathlib import Path
 import torch
-from orchestrion.corpus.store import open_corpus
-from orchestrion.registry import recipe
-from orchestrion.train import train
+from orchestrion.data.store import open_corpus
+from orchestrion.models.registry import recipe
+from orchestrion.training.trainer import train
 
 torch.set_num_threads(1)
 chosen = recipe("composer", "tiny")
