@@ -225,11 +225,12 @@ def generated(
     rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in optimizers.items()}
     for step in range(STEPS):
         batch = system.batch(both, "train", np.random.default_rng((seed, step)))
-        for name, loss in system.losses(batch):
+        for name, loss in system.losses(batch, step):
             optimizers[name].param_groups[0]["lr"] = rates[name] * FULL * (STEPS - step) / STEPS
             optimizers[name].zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizers[name].step()
+        system.after_step(step, [batch])
     system.eval()
     made = system.draw([np.random.default_rng((seed, number)) for number in range(DRAWN)], None)
     features = [phrase_features(one, GRID.bars) for one in (held.phrases[held.real], made[~empty(made)])]

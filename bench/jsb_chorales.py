@@ -135,7 +135,7 @@ def train_row(chosen: Recipe, tables: Mapping[str, Tokens], out: Path, seed: int
         tokens = torch.from_numpy(drawn_windows(tables["train"], rng, chosen.config, moved=True))
         system.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision):
-            ((_, loss),) = system.losses({"tokens": tokens})
+            ((_, loss),) = system.losses({"tokens": tokens}, step)
         optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(system.parameters(), training.clip_norm)

@@ -61,15 +61,16 @@ def drawing(system: Any, phrases: int, rounds: int, seed: int) -> dict[str, floa
 
 
 def plain(system: System, chosen: Recipe, corpus: Corpus, steps: int, seed: int) -> float:
-    """Processor seconds a step of nothing but losses, gradients and optimizers, on batches that lie ready."""
+    """Processor seconds a step of nothing but losses, gradients, optimizers and `after_step`, on batches that lie
+    ready."""
     system.train()
     optimizers = system.optimizers()
     batches = [system.batch(corpus, "train", np.random.default_rng((seed, step))) for step in range(steps)]
     bf16 = chosen.training.precision == "bf16"
 
     def work() -> None:
-        for batch in batches:
-            losses = system.losses(batch)
+        for step, batch in enumerate(batches):
+            losses = system.losses(batch, step)
             while True:
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                     told = next(losses, None)
@@ -82,6 +83,8 @@ def plain(system: System, chosen: Recipe, corpus: Corpus, steps: int, seed: int)
                     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
                     nn.utils.clip_grad_norm_(weights, chosen.training.clip_norm)
                 optimizer.step()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                system.after_step(step, [batch])
 
     return seconds_of(work, process_time) / steps
 

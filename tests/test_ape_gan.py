@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from orchestrion.core.errors import UserError
 from orchestrion.data.captions.pairs import to_c
 from orchestrion.data.captions.templates import MEANINGS
 from orchestrion.data.store import Corpus
-from orchestrion.models.base import Request
+from orchestrion.models import checkpoint
+from orchestrion.models.base import Recipe, Request
 from orchestrion.models.layers.adversarial import gradient_penalty, penalty_behind
 from orchestrion.models.layers.phrase_critic import PhraseCritic
 from orchestrion.models.zoo.ape_gan import CONDITIONS, RECIPES, ApeGan, transpose
@@ -24,6 +27,7 @@ from orchestrion.models.zoo.muse_gan import RECIPES as MUSE_GAN_RECIPES
 from orchestrion.music.analysis import estimate_key
 from orchestrion.music.bars import bars
 from orchestrion.music.theory import Key
+from orchestrion.training.trainer import train
 from small_ape_gan import TINY, columns, fresh, said, size, sounding
 
 #: The paper's form, but in size.
@@ -141,7 +145,7 @@ def heard_words(system: ApeGan, batch: dict[str, Tensor]) -> Tensor:
     """The words that the generator reads of a batch in training, and nothing learned."""
     told: list[Tensor] = []
     hook = system.generator.register_forward_pre_hook(lambda _, inputs: told.append(inputs[0].detach()))
-    for _ in system.losses(batch):
+    for _ in system.losses(batch, 0):
         pass
     hook.remove()
     return torch.cat(told[:-1])  # the last one is drawn to learn by
@@ -166,7 +170,7 @@ def test_a_step_reads_then_discriminates_several_times_then_generates(corpus: Co
         "tonics": (32,),
     }  # fmt: skip
     names = []
-    for name, loss in system.losses(batch):
+    for name, loss in system.losses(batch, 0):
         names.append(name)
         system.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -174,6 +178,8 @@ def test_a_step_reads_then_discriminates_several_times_then_generates(corpus: Co
                 if any(weight.grad is not None for weight in getattr(system, part).parameters())] == [name]  # fmt: skip
     assert names == ["reader", *["discriminator"] * 4, "generator"]
     assert all(weight.grad is not None and weight.grad.any() for weight in system.generator.layers.parameters())
+    assert torch.equal(system.tonics, torch.full((12,), 1 / 12))
+    system.after_step(0, [batch])
     assert system.tonics.sum().item() == pytest.approx(1)
     counts = torch.bincount(batch["tonics"], minlength=12)
     assert system.tonics[counts > 0].min() > 1 / 12 > system.tonics[counts == 0].max()
@@ -184,12 +190,14 @@ def test_the_generator_rests_while_the_discriminator_learns_on_from_what_goes_ou
     optimizers = system.optimizers()
     weights: list[dict[str, list[torch.Tensor]]] = []
     for step in range(5):
-        assert system.rests == (step in (2, 3))
-        for name, loss in system.losses(system.batch(corpus, "train", np.random.default_rng(step))):
+        assert system.rests(step) == (step in (2, 3))
+        batch = system.batch(corpus, "train", np.random.default_rng(step))
+        for name, loss in system.losses(batch, step):
             assert name != "generator" or step not in (2, 3)
             optimizers[name].zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizers[name].step()
+        system.after_step(step, [batch])
         parts = {"generator": system.generator, "averaged": system.averaged, "discriminator": system.discriminator}
         weights.append({name: [one.detach().clone() for one in part.parameters()] for name, part in parts.items()})
 
@@ -204,12 +212,57 @@ def test_the_generator_rests_while_the_discriminator_learns_on_from_what_goes_ou
         assert [moved(name, step) for name in names] == [False, False, True]
 
 
+def rested(out: Path) -> list[bool]:
+    """Of each step of a run, whether the generator rested."""
+    rows = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    return ["train/generator" not in row for row in rows]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 4])
+def test_the_generator_rests_at_the_same_steps_however_many_batches_make_one(
+    accumulate: int, corpus: Corpus, tmp_path: Path
+) -> None:
+    tiny = RECIPES["tiny"]
+    chosen = Recipe(
+        replace(TINY, rests=3, rests_for=2, settles=True, critic_steps=2, average=0.5),
+        replace(tiny.training, steps=6, accumulate=accumulate, validate_every=6, save_every=6),
+    )
+    train("ape_gan", chosen, corpus, tmp_path)
+    assert rested(tmp_path) == [False, False, False, True, True, False]
+    system = checkpoint.load(tmp_path / "checkpoints" / "6")[0]
+    assert isinstance(system, ApeGan)
+    assert system.learned == 6
+    assert system.thresholds is not None
+    assert system.thresholds.moves == 3 * 2 * accumulate
+
+
+def test_a_run_that_begins_with_weights_goes_on_counting_their_steps(corpus: Corpus, tmp_path: Path) -> None:
+    """So that a rest is gone on with, and is not begun again by weights that have it behind them."""
+    tiny = RECIPES["tiny"]
+    config = replace(TINY, rests=2, rests_for=2, critic_steps=1)
+
+    def run(name: str, steps: int, start: str | None) -> list[bool]:
+        training = replace(tiny.training, steps=steps, validate_every=steps, save_every=steps)
+        before = None if start is None else tmp_path / start / "checkpoints" / "best"
+        train("ape_gan", Recipe(config, training), corpus, tmp_path / name, start=before)
+        return rested(tmp_path / name)
+
+    assert run("first", 3, None) == [False, False, True]
+    assert run("second", 4, "first") == [True, False, False, False]
+    assert run("third", 4, "second") == [False] * 4
+    assert int(checkpoint.load(tmp_path / "third" / "checkpoints" / "4")[0].learned) == 11
+
+
 def test_once_the_generator_rests_it_settles_and_music_is_drawn_by_thresholds(corpus: Corpus) -> None:
     system = sounding(fresh(rests=1, settles=True, average=0.5)).train()
     assert system.thresholds is not None
     for step in range(3):
-        for _ in system.losses(system.batch(corpus, "train", np.random.default_rng(step))):
+        batch = system.batch(corpus, "train", np.random.default_rng(step))
+        before = {key: value.clone() for key, value in system.state_dict().items() if ".norm." not in key}
+        for _ in system.losses(batch, step):
             pass
+        assert all(torch.equal(value, before[key]) for key, value in system.state_dict().items() if key in before)
+        system.after_step(step, [batch])
         assert system.thresholds.moves == step * TINY.critic_steps
         assert system.fullness is not None
         assert system.fullness.curve.any() == (step > 0)

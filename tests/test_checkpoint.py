@@ -25,10 +25,12 @@ FILES = {"config.json", "model.safetensors", "state.json", "state.safetensors"}
 
 def step(system: System, optimizers: dict[str, torch.optim.Optimizer], corpus: Corpus, seed: int) -> None:
     torch.manual_seed(seed)
-    for name, loss in system.losses(system.batch(corpus, "train", np.random.default_rng(seed))):
+    batch = system.batch(corpus, "train", np.random.default_rng(seed))
+    for name, loss in system.losses(batch, seed):
         optimizers[name].zero_grad()
         loss.backward()
         optimizers[name].step()
+    system.after_step(seed, [batch])
 
 
 @pytest.fixture(scope="module")

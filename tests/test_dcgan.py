@@ -86,13 +86,13 @@ def test_each_loss_reaches_all_of_its_network_and_none_of_the_other(network: str
     batch = one.batch(corpus, "train", np.random.default_rng(0))
     assert set(signs(batch["phrases"]).unique().tolist()) == {-1.0, 1.0}
     networks = {"discriminator": one.discriminator, "generator": one.generator}
-    for name, loss in one.losses(batch):
+    for name, loss in one.losses(batch, 0):
         one.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         for other, part in networks.items():
             assert all((weight.grad is not None) == (other == name) for weight in part.parameters())
     kept = {key: value.clone() for key, value in one.discriminator.state_dict().items()}
-    steps = one.losses(batch)
+    steps = one.losses(batch, 0)
     next(steps)
     noted = {key: value.clone() for key, value in one.discriminator.state_dict().items()}
     next(steps)

@@ -214,7 +214,7 @@ def test_updates_come_in_the_ratio_asked_for(name: str, penalty: float, corpus: 
     system = fresh(name, discriminator_steps=3, phrases=4, penalty=penalty, **steps)
     batch = a_batch(system, corpus)
     assert len(batch["phrases"]) == len(batch["noise"]) == 12
-    named = [optimizer for optimizer, _ in system.losses(batch)]
+    named = [optimizer for optimizer, _ in system.losses(batch, 0)]
     assert named == ["discriminator"] * 3 + ["generator"] * (1 if name == "naive_gan" else 2)
 
 
@@ -234,7 +234,7 @@ def test_what_the_discriminator_sees_and_what_its_marks_teach(name: str, binary:
     system: Any = fresh(name, binary=binary, discriminator_steps=1, penalty=0.0).train()
     seen: list[Tensor] = []
     system.discriminator.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
-    losses = dict(system.losses(a_batch(system, corpus)))
+    losses = dict(system.losses(a_batch(system, corpus), 0))
     told, fooled = seen
     assert len(told) == 2 * len(fooled)
     assert bool(((fooled == 0) | (fooled == 1)).all()) == binary
@@ -249,28 +249,30 @@ def test_a_generator_is_pretrained_before_it_meets_its_discriminator(corpus: Cor
     system: Any = fresh("bilstm_gan", pretraining=2, discriminator_steps=1, phrases=4).train()
     optimizers, batch = system.optimizers(), a_batch(system, corpus)
 
-    def step() -> tuple[list[str], set[str]]:
+    def step(number: int) -> tuple[list[str], set[str]]:
         before = {key: p.detach().clone() for key, p in system.named_parameters()}
         names = []
-        for name, loss in system.losses(batch):
+        for name, loss in system.losses(batch, number):
             names.append(name)
             optimizers[name].zero_grad()
             loss.backward()
             optimizers[name].step()
+        system.after_step(number, [batch])
         moved = {key.split(".")[0] for key, p in system.named_parameters() if not torch.equal(p, before[key])}
         return names, moved
 
-    assert [step() for _ in range(2)] == [(["generator"], {"generator", "encoder"})] * 2
-    assert step() == (["discriminator", "generator"], {"discriminator", "generator"})
+    assert [step(number) for number in range(2)] == [(["generator"], {"generator", "encoder"})] * 2
+    assert step(2) == (["discriminator", "generator"], {"discriminator", "generator"})
     assert system.pretrained == 2
+    assert step(0)[0] == ["discriminator", "generator"], "a run that begins with its weights does not pretrain again"
 
 
 def test_pretraining_lets_noise_tell_phrases(corpus: Corpus) -> None:
     system: Any = fresh("bilstm_gan", pretraining=60, rate=4e-3).train()
     optimizer, batch = system.optimizers()["generator"], a_batch(system, corpus)
     nats = []
-    for _ in range(60):
-        ((_, loss),) = system.losses(batch)
+    for step in range(60):
+        ((_, loss),) = system.losses(batch, step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

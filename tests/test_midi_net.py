@@ -130,7 +130,7 @@ def test_luos_networks_read_and_write_piano_rolls(name: str, kernels: list[int],
     batch = {"pairs": torch.stack([before, before.roll(1, 0)], 1), "chords": torch.zeros(3, 2, dtype=torch.int64),
              "first": torch.tensor([True, False, False])}  # fmt: skip
     names = []
-    for owner, loss in system.losses(batch):
+    for owner, loss in system.losses(batch, 0):
         names.append(owner)
         loss.backward()  # type: ignore[no-untyped-call]
     assert names == ["discriminator", "generator", "generator"]
@@ -163,7 +163,7 @@ def test_labels_are_smoothed_on_one_side_and_features_matched(corpus: Corpus) ->
     real, chord = batch["pairs"][:, 1].float(), one_hot(batch["chords"][:, 1])
     before = batch["pairs"][:, 0].float() * ~batch["first"][:, None, None]
     torch.manual_seed(5)
-    (_, told), (_, plain) = system.losses(batch)
+    (_, told), (_, plain) = system.losses(batch, 0)
     torch.manual_seed(5)
     with torch.no_grad():
         made = system.generator(torch.randn(48, 16), chord, before).sigmoid()
@@ -173,13 +173,13 @@ def test_labels_are_smoothed_on_one_side_and_features_matched(corpus: Corpus) ->
         gap = (real.mean(0) - made.mean(0)).square().sum()
     other = fresh(mean_weight=0.5, feature_weight=0.0, generator_steps=1).train()
     torch.manual_seed(5)
-    (_, _), (_, matched) = other.losses(batch)
+    (_, _), (_, matched) = other.losses(batch, 0)
     assert matched.item() == pytest.approx(plain.item() + 0.5 * gap.item(), rel=1e-4)
 
 
 def test_the_generators_losses_leave_no_trace_in_the_discriminator(corpus: Corpus) -> None:
     system = fresh().train()
-    losses = system.losses(system.batch(corpus, "train", np.random.default_rng(0)))
+    losses = system.losses(system.batch(corpus, "train", np.random.default_rng(0)), 0)
     next(losses)
     before = {key: value.clone() for key, value in system.discriminator.state_dict().items()}
     system.zero_grad()
@@ -196,7 +196,9 @@ def test_chords_follow_one_another_as_in_training(corpus: Corpus) -> None:
     system = fresh().train()
     assert set(system.progressions(np.random.default_rng(0).random((200, 4))).ravel()) == set(range(24))
     batch = system.batch(corpus, "train", np.random.default_rng(0))
-    list(system.losses(batch))
+    list(system.losses(batch, 0))
+    assert not system.followed.any()
+    system.after_step(0, [batch])
     pairs = batch["chords"].tolist()
     assert int(system.followed.sum()) == 2 * len(pairs)
     assert system.followed[CHORDS].tolist() == np.bincount([early for early, _ in pairs], minlength=CHORDS).tolist()

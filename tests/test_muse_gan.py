@@ -250,7 +250,7 @@ def test_a_step_is_several_of_the_critic_and_one_of_the_generator(model: str, co
     batch = system.batch(corpus, "train", np.random.default_rng(0))
     assert batch["phrases"].shape == (16, 5, 64, 60)
     names = []
-    for name, loss in system.losses(batch):
+    for name, loss in system.losses(batch, 0):
         names.append(name)
         system.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

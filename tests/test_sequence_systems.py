@@ -202,7 +202,7 @@ def test_lookback_learns_to_say_that_something_repeats(lookback: LookbackRNN) ->
     wanted = music.clone()
     wanted[0, [2 * BAR + 3, 2 * BAR + 7, 1]], wanted[0, [BAR + 7, 2 * BAR + 5]] = 130, 131
     batch = {"tokens": F.pad(music, (1, 0), value=MELODY.size)}
-    (name, loss), *rest = lookback.losses(batch)
+    (name, loss), *rest = lookback.losses(batch, 0)
     labels, _, _ = lookback._read(batch["tokens"][:, :-1], None)
     torch.testing.assert_close(loss, F.nll_loss(labels.flatten(0, 1), wanted.flatten()))
     assert (name, rest) == ("adam", [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from symusic import Score
+from torch import nn
 
 from conftest import little_song, repeated
 from orchestrion.core.errors import UserError
@@ -18,7 +19,8 @@ from orchestrion.data.build import build
 from orchestrion.data.store import Corpus
 from orchestrion.generation.constraints import check_controls
 from orchestrion.models import checkpoint
-from orchestrion.models.base import LikelihoodSystem, PieceNats, Recipe, Request, System, Training
+from orchestrion.models.base import Batch, LikelihoodSystem, PieceNats, Recipe, Request, System, Training
+from orchestrion.models.layers.bar_layers import Norm
 from orchestrion.models.registry import config_class, recipe, system_class, system_module, system_names
 from orchestrion.music.extent import length_seconds
 from orchestrion.music.files import read, write_midi
@@ -34,6 +36,12 @@ OVERFIT_STEPS = 80
 #: What the first validation figure must fall to on four pieces, as a share of its start: of a likelihood in nats, and
 #: of whatever else a system measures.
 LIKELIHOOD_SHARE, OTHER_SHARE = 0.1, 0.9
+#: Buffers of norms that a forward pass in training moves, whoever asks for it; nothing else may move while losses run.
+RUNNING: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.BatchNorm1d: ("running_mean", "running_var", "num_batches_tracked"),
+    nn.BatchNorm2d: ("running_mean", "running_var", "num_batches_tracked"),
+    Norm: ("mean", "variance"),
+}
 LENGTH_TOLERANCE = 0.1  # seconds: half a step of the coarsest grid in real time
 
 
@@ -122,7 +130,7 @@ def test_each_loss_moves_only_what_its_optimizer_owns(name: str, four: Corpus) -
     optimizers = system.optimizers()
     moved: set[str] = set()
     torch.manual_seed(0)
-    for optimizer_name, loss in system.losses(system.batch(four, "train", np.random.default_rng(0))):
+    for optimizer_name, loss in system.losses(system.batch(four, "train", np.random.default_rng(0)), 0):
         assert loss.ndim == 0
         before = {key: p.detach().clone() for key, p in system.named_parameters()}
         optimizers[optimizer_name].zero_grad()
@@ -135,6 +143,41 @@ def test_each_loss_moves_only_what_its_optimizer_owns(name: str, four: Corpus) -
                 assert id(parameter) in owned, f"{optimizer_name} moved {key}"
                 moved.add(optimizer_name)
     assert moved == set(optimizers), "every optimizer is stepped and moves something"
+
+
+@pytest.mark.parametrize("step", [0, 1_000_000])
+def test_running_the_losses_changes_nothing(name: str, step: int, four: Corpus) -> None:
+    system = fresh(name).train()
+    running = {f"{path}.{key}" for path, layer in system.named_modules() for key in RUNNING.get(type(layer), ())}
+    before = {key: value.clone() for key, value in system.state_dict().items()}
+    for _ in system.losses(system.batch(four, "train", np.random.default_rng(0)), step):
+        pass
+    after = system.state_dict()
+    assert after.keys() == before.keys()
+    assert [key for key in before.keys() - running if not torch.equal(after[key], before[key])] == []
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 4])
+def test_after_step_comes_once_a_step_when_all_losses_have_ended(
+    name: str, accumulate: int, four: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = system_class(name)
+    losses, after_step = kind.losses, kind.after_step
+    told: list[tuple[str, int]] = []
+
+    def ending(self: System, batch: Batch, step: int) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from losses(self, batch, step)
+        told.append(("losses", step))
+
+    def called(self: System, step: int, batches: Sequence[Batch]) -> None:
+        told.append(("after_step", step))
+        assert len(batches) == accumulate
+        after_step(self, step, batches)
+
+    monkeypatch.setattr(kind, "losses", ending)
+    monkeypatch.setattr(kind, "after_step", called)
+    train(name, tiny(name, steps=2, accumulate=accumulate, validate_every=2, save_every=2), four, tmp_path)
+    assert told == [entry for step in range(2) for entry in [("losses", step)] * accumulate + [("after_step", step)]]
 
 
 def figure(system: System, corpus: Corpus) -> tuple[str, float]:

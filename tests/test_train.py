@@ -27,7 +27,7 @@ from conftest import little_song
 from orchestrion.data.build import build
 from orchestrion.data.store import Corpus
 from orchestrion.models import checkpoint
-from orchestrion.models.base import Recipe, Training
+from orchestrion.models.base import Batch, Recipe, System, Training
 from orchestrion.models.layers.sharding import clip_gradients
 from orchestrion.models.registry import recipe, system_class
 from orchestrion.music.files import write_midi
@@ -269,9 +269,36 @@ def test_accumulated_batches_are_one_step(corpus: Corpus, tmp_path: Path) -> Non
     system = system_class("composer")(recipe("composer", "tiny").config)
     losses = []
     for number in range(3):
-        ((_, loss),) = system.losses(system.batch(corpus, "train", np.random.default_rng((5, 0, number))))
+        batch = system.batch(corpus, "train", np.random.default_rng((5, 0, number)))
+        ((_, loss),) = system.losses(batch, 0)
         losses.append(float(loss.detach()))
     assert history(tmp_path)[0]["train/adam"] == pytest.approx(np.mean(losses), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["critic", "generator"], "MuseGAN steps 'critic' for one batch and 'generator' for another"),
+        (["critic", ""], "MuseGAN steps 'critic' for one batch and no further optimizer for another"),
+        (["", "generator"], "MuseGAN steps no further optimizer for one batch and 'generator' for another"),
+    ],
+)
+def test_batches_that_step_different_optimizers_are_refused(
+    names: list[str], words: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, turns = system_class("muse_gan"), iter(names)
+
+    def losses(self: System, batch: Batch, step: int) -> Iterator[tuple[str, torch.Tensor]]:
+        name = next(turns)
+        yield "critic", sum(weight.sum() for weight in self.critic.parameters())
+        if name:
+            yield name, sum(weight.sum() for weight in getattr(self, name).parameters())
+
+    monkeypatch.setattr(kind, "losses", losses)
+    chosen = recipe("muse_gan", "tiny")
+    chosen = Recipe(chosen.config, dataclasses.replace(chosen.training, accumulate=2))
+    with pytest.raises(RuntimeError, match=words):
+        train("muse_gan", chosen, corpus, tmp_path / "run")
 
 
 def test_gradients_are_a_mean_over_batches() -> None:

@@ -109,11 +109,13 @@ def test_straight_through_takes_the_likeliest_and_gumbel_draws() -> None:
 def stepped(one: TransformerGAN, corpus: Corpus, step: int = 0) -> list[str]:
     """Which losses a step has; each is taken."""
     optimizers, names = one.optimizers(), []
-    for name, loss in one.losses(one.batch(corpus, "train", np.random.default_rng(step))):
+    batch = one.batch(corpus, "train", np.random.default_rng(step))
+    for name, loss in one.losses(batch, step):
         optimizers[name].zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizers[name].step()
         names.append(name)
+    one.after_step(step, [batch])
     return names
 
 
@@ -125,10 +127,10 @@ def test_the_likelihood_phase_comes_first_and_is_kept_in_checkpoints(corpus: Cor
     assert moved == {"generator", "encoder", "discriminator", "steps_taken"}
     other = system(one.config).train()
     other.load_state_dict(one.state_dict())
-    for again in (one, other):
-        assert stepped(again, corpus) == ["discriminator", "generator"]
+    for again, step in ((one, 1), (other, 0)):  # gone on with, and begun with in a run that counts anew
+        assert stepped(again, corpus, step) == ["discriminator", "generator"]
         kept = {key: value.clone() for key, value in again.state_dict().items()}
-        assert stepped(again, corpus) == ["discriminator", "generator"]
+        assert stepped(again, corpus, step + 1) == ["discriminator", "generator"]
         moved = {
             key.partition(".")[0] for key, value in again.state_dict().items() if not torch.equal(value, kept[key])
         }
@@ -137,11 +139,11 @@ def test_the_likelihood_phase_comes_first_and_is_kept_in_checkpoints(corpus: Cor
 
 def test_batches_side_by_side_count_one_step(corpus: Corpus) -> None:
     one = system(replace(TINY, likelihood_steps=5)).train()
-    generators = [one.losses(one.batch(corpus, "train", np.random.default_rng(number))) for number in range(3)]
-    for name in ("discriminator", "generator"):
-        assert [next(generator)[0] for generator in generators] == [name] * 3
-    assert next(generators[0], None) is None
-    del generators
+    batches = [one.batch(corpus, "train", np.random.default_rng(number)) for number in range(3)]
+    for batch in batches:
+        assert [name for name, _ in one.losses(batch, 0)] == ["discriminator", "generator"]
+    assert int(one.steps_taken) == 0
+    one.after_step(0, batches)
     assert int(one.steps_taken) == 1
 
 

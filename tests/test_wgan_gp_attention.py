@@ -169,7 +169,7 @@ def test_only_batch_norm_couples_the_phrases_of_a_critic(kind: str) -> None:
 
 def test_a_step_of_the_generator_leaves_the_critic_alone(corpus: Corpus) -> None:
     one = system(replace(LITTLE, critic_steps=2)).train()
-    losses = list(one.losses(one.batch(corpus, "train", np.random.default_rng(0))))
+    losses = list(one.losses(one.batch(corpus, "train", np.random.default_rng(0)), 0))
     assert [name for name, _ in losses] == ["critic", "critic", "generator"]
     kept = {key: value.clone() for key, value in one.critic.state_dict().items()}
     one.zero_grad()
@@ -225,8 +225,24 @@ def test_the_threshold_moves_to_where_as_many_notes_sound_at_once(corpus: Corpus
     kept = {key: value.clone() for key, value in one.state_dict().items() if key != "threshold"}
     with torch.no_grad():
         before = excess()
-        for _ in range(60):
-            one._move_threshold(batch)
+        for step in range(60):
+            one.after_step(step, [batch])
         assert abs(excess()) < min(0.2, abs(before) / 3)
     assert all(torch.equal(value, kept[key]) for key, value in one.state_dict().items() if key != "threshold")
     assert system(replace(LITTLE, threshold=0.25)).threshold == 0.25, "without a rate it stays where it is put"
+
+
+def test_the_threshold_moves_once_a_step_by_the_mean_over_its_batches(corpus: Corpus) -> None:
+    one = system(replace(LITTLE, threshold=0.5, threshold_rate=0.2)).train()
+    batches = [one.batch(corpus, "train", np.random.default_rng(seed)) for seed in range(2)]
+
+    def moved(*chosen: int) -> float:
+        torch.manual_seed(1)
+        for _ in range(chosen[0]):
+            torch.randn_like(batches[0]["noise"])  # what the batches before draw
+        one.threshold.fill_(0.5)
+        one.after_step(0, [batches[number] for number in chosen])
+        return float(one.threshold.logit())
+
+    assert abs(moved(0) - moved(1)) > 0.1
+    assert moved(0, 1) == pytest.approx((moved(0) + moved(1)) / 2, abs=1e-4)

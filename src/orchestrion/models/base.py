@@ -1,13 +1,14 @@
 """The contract that every way of making music fulfils, and what one is asked for.
 
 Each file in `models/zoo/` defines one final subclass of System and its `RECIPES`, among them `tiny`. `losses` is a
-generator that the training loop drives: it steps the named optimizer before it resumes.
+generator that the training loop drives: it steps the named optimizer before it resumes. What else changes in a step
+changes in `after_step`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -172,8 +173,14 @@ class System(nn.Module, ABC):
         """Draw one batch of the split; the same rng gives the same batch."""
 
     @abstractmethod
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        """Yield (optimizer name, scalar loss) in the order in which the paper's algorithm steps."""
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield (optimizer name, scalar loss) in the order in which the paper's algorithm steps, the same names for all
+        batches of a step. Changes no state but the running statistics of batch norms. step: training steps taken so
+        far, 0 at the first."""
+
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
+        """Change what no optimizer changes: averages of weights, thresholds, statistics, schedules. Called once a
+        training step, after all its optimizers have stepped. step: as `losses` got it; batches: of this process."""
 
     @abstractmethod
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:

@@ -31,6 +31,7 @@ from orchestrion.training.processes import Processes
 from orchestrion.training.run_folder import Log, TrainingError, claim, drop_earlier, last_checkpoint
 
 VALIDATION_SEED = 2**31
+_ENDED: tuple[str, Tensor | None] = ("", None)  # in place of what a generator of losses yields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +107,7 @@ def train(
             _set_rates(optimizers, training, step)
             torch.manual_seed(seed * 1_000_003 + step * 1009 + processes.rank)
             try:
-                losses = _step(system, optimizers, training, processes, precision, ahead.batches(step))
+                losses = _step(system, optimizers, training, processes, precision, step, ahead.batches(step))
             except FloatingPointError as error:
                 raise TrainingError(f"{error} at step {step + 1}; {_kept(out)}; start anew with a lower rate") from None
             step += 1
@@ -169,24 +170,33 @@ def _step(
     training: Training,
     processes: Processes,
     precision: Callable[[], AbstractContextManager[Any]],
+    step: int,
     batches: list[Batch],
 ) -> dict[str, float]:
-    """Drive the losses of all batches side by side; each round of them is one step of the optimizer they name. Raises
-    FloatingPointError, before it steps, for a loss that is not finite."""
+    """Drive the losses of all batches side by side to their ends; each round of them is one step of the optimizer they
+    name. Raises FloatingPointError, before it steps, for a loss that is not finite, and RuntimeError where batches name
+    different optimizers."""
     sums: dict[str, list[float]] = defaultdict(list)
-    generators = [system.losses(batch) for batch in batches]
+    generators = [system.losses(batch, step) for batch in batches]
     while True:
         yielded, total = "", torch.zeros((), device=processes.device)
         for index, generator in enumerate(generators):
             with precision():
-                item = next(generator, None)
-            if item is None:
-                return {name: float(np.mean(values)) for name, values in sums.items()}
-            yielded, loss = item
+                name, loss = next(generator, _ENDED)
+            if index and name != yielded:
+                raise RuntimeError(
+                    f"{type(system).__name__} steps {_named(yielded)} for one batch and {_named(name)} for another;"
+                    " all batches of a step must yield the same optimizers in the same order"
+                )
+            yielded = name
+            if loss is None:
+                continue
             if index == 0:
                 optimizers[yielded].zero_grad()
             loss.backward()
             total += loss.detach()
+        if not yielded:
+            break
         mean = processes.sum_numbers([float(total)])[0] / training.accumulate
         if not np.isfinite(mean):
             raise FloatingPointError(f"the loss of {yielded} is {mean}")
@@ -197,6 +207,13 @@ def _step(
         with precision():
             optimizer.step()
         sums[yielded].append(mean)
+    with precision():
+        system.after_step(step, batches)
+    return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def _named(optimizer: str) -> str:
+    return repr(optimizer) if optimizer else "no further optimizer"
 
 
 @torch.no_grad()

@@ -223,51 +223,69 @@ class ApeGan(System):
             drawn |= corpus.judged.draw(rng, self._judged_at_once * self.config.critic_steps)
         return {name: torch.from_numpy(values) for name, values in drawn.items()}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        sentences, denied = batch["sentences"], batch["denied"]
-        self.tonics.lerp_(torch.bincount(batch["tonics"], minlength=12) / len(batch["tonics"]), _NEW)
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        denied = batch["denied"]
         if self.reader is not None:
             meant = torch.cat([batch["meanings"], batch["denied_meanings"]])
-            yield "reader", self.reader.loss(torch.cat([sentences, denied]), meant)
-        if self.config.condition == "shuffled":
-            sentences = sentences.roll(1, 0)
+            yield "reader", self.reader.loss(torch.cat([batch["sentences"], denied]), meant)
         with torch.no_grad():
-            words, others = self.words(sentences), self.words(denied)
-        size, rests = self.config.phrases, self.rests
-        for step, (phrases, said, wrong) in enumerate(
+            words, others = self._said(batch), self.words(denied)
+        size, rests = self.config.phrases, self.rests(step)
+        for number, (phrases, said, wrong) in enumerate(
             zip(batch["phrases"].split(size), words.split(size), others.split(size), strict=True)
         ):
             with torch.no_grad():
-                made = self.drawn(said, self._noise(len(said)), self.drawing if rests else None)
-            self._settle(made, phrases, said)
+                made = self._made(said, rests)
             loss = self.discriminator_loss(phrases.float(), made, said, wrong)
             if "judged" in batch:
-                part = slice(step * self._judged_at_once, (step + 1) * self._judged_at_once)
+                part = slice(number * self._judged_at_once, (number + 1) * self._judged_at_once)
                 loss = loss + self.judged_loss(batch["judged"][part].float(), batch["judged_real"][part].float())
             yield "discriminator", loss
-        self.learned += 1
         if rests:
             return
         said = words[-size:]
         with frozen(self.discriminator):
             loss = F.softplus(-self.discriminator(self.drawn(said, self._noise(len(said))), said)).mean()
         yield "generator", loss
-        if self.averaged is not None:
-            follow_(self.averaged, self.generator, self.config.average)
 
     @torch.no_grad()
-    def _settle(self, made: Tensor, real: Tensor, words: Tensor) -> None:
-        """Once the generator rests, follow made and real phrases (B, K, S, P), cells of 0 or 1 and bool."""
-        if self.thresholds is None or self.fullness is None or self.learned < self.config.rests:
-            return
-        self.thresholds.follow_(made > 0.5, real)
-        self.fullness.follow_(made > 0.5, self.discriminator(made, words))
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
+        taken, rests = self._taken(step), self.rests(step)
+        if self.averaged is not None and not rests:
+            follow_(self.averaged, self.generator, self.config.average)
+        for batch in batches:
+            self.tonics.lerp_(torch.bincount(batch["tonics"], minlength=12) / len(batch["tonics"]), _NEW)
+            if taken >= self.config.rests:
+                self._settle(batch, rests)
+        self.learned.fill_(taken + 1)
 
-    @property
-    def rests(self) -> bool:
+    def _settle(self, batch: Batch, rests: bool) -> None:
+        """Let thresholds and fullness follow phrases made anew, beside the real ones of a batch."""
+        if self.thresholds is None or self.fullness is None:
+            return
+        size = self.config.phrases
+        for real, said in zip(batch["phrases"].split(size), self._said(batch).split(size), strict=True):
+            made = self._made(said, rests)
+            self.thresholds.follow_(made > 0.5, real)
+            self.fullness.follow_(made > 0.5, self.discriminator(made, said))
+
+    def rests(self, step: int) -> bool:
         """Whether the discriminator learns alone; in rounds after people were asked, both learn again."""
         begins = self.config.rests
-        return 0 < begins <= int(self.learned) < begins + self.config.rests_for
+        return 0 < begins <= self._taken(step) < begins + self.config.rests_for
+
+    def _taken(self, step: int) -> int:
+        """Steps of training so far, with those of the weights that this training began with."""
+        return max(step, int(self.learned))
+
+    def _said(self, batch: Batch) -> Tensor:
+        """(B, W), what generator and discriminator read of a batch."""
+        sentences = batch["sentences"]
+        return self.words(sentences.roll(1, 0) if self.config.condition == "shuffled" else sentences)
+
+    def _made(self, words: Tensor, rests: bool) -> Tensor:
+        """Cells 0 or 1 (B, K, S, P) for the discriminator to refuse: while the generator rests, of what goes out."""
+        return self.drawn(words, self._noise(len(words)), self.drawing if rests else None)
 
     def discriminator_loss(self, real: Tensor, made: Tensor, words: Tensor, others: Tensor) -> Tensor:
         """Real and made phrases (B, K, S, P), what was said and what is not true (B, W) -> formula 1, its sign turned,

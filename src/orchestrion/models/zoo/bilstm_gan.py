@@ -211,10 +211,9 @@ class BiLSTMGAN(System):
         noise = torch.from_numpy(rng.standard_normal((count, config.noise), dtype=np.float32))
         return {**phrase_batch(corpus, split, rng, config.grid, count, Selection(notes=config.notes)), "noise": noise}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        if self.pretrained < self.config.pretraining:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
+        if self._taken(step) < self.config.pretraining:
             yield "generator", self._autoencoded(batch["phrases"].float())
-            self.pretrained += 1
             return
         config = self.config
         for real in batch["phrases"].float().split(config.phrases):
@@ -226,6 +225,14 @@ class BiLSTMGAN(System):
             with frozen(self.discriminator):
                 marks = self._marks(made)
             yield "generator", loss_by_critic(marks, config.penalty)
+
+    @torch.no_grad()
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
+        self.pretrained.fill_(min(self._taken(step) + 1, self.config.pretraining))
+
+    def _taken(self, step: int) -> int:
+        """Steps of training so far or, where these are more, those for which the weights are pretrained."""
+        return max(step, int(self.pretrained))
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         odds, real = self(batch["noise"]), batch["phrases"]

@@ -72,8 +72,8 @@ class CNNLSTMGANConfig:
     LSTMs. remembers: see `set_memory_`; as long as a phrase. penalty: above 0 the discriminator is a Wasserstein critic
     with this weight on its slopes. held: each logit is the sum of so many neighbours in time. gates: the generator
     draws from its noise how much each bar sounds. average: the share of its weights that the generator which draws
-    keeps in a step, 0 for one and the same. threshold: odds above which a cell sounds in the music that is made, and in
-    validation. Raises RecipeError for numbers that make no network.
+    keeps for each step of the one that learns, 0 for one and the same. threshold: odds above which a cell sounds in the
+    music that is made, and in validation. Raises RecipeError for numbers that make no network.
     """
 
     tracks: str = "piano"
@@ -214,7 +214,7 @@ class CNNLSTMGAN(System):
         noise = torch.from_numpy(rng.standard_normal((count, config.noise), dtype=np.float32))
         return {**phrase_batch(corpus, split, rng, config.grid, count, Selection(notes=config.notes)), "noise": noise}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         config = self.config
         for real in batch["phrases"].float().split(config.phrases):
             with torch.no_grad():
@@ -225,8 +225,10 @@ class CNNLSTMGAN(System):
             with frozen(self.discriminator):
                 marks = self._marks(made)
             yield "generator", loss_by_critic(marks, config.penalty)
-            if self.averaged is not None:
-                follow_(self.averaged, self.generator, config.average)
+
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
+        if self.averaged is not None:
+            follow_(self.averaged, self.generator, self.config.average**self.config.generator_steps)
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         odds, real = self(batch["noise"]), batch["phrases"]

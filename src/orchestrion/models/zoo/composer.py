@@ -240,7 +240,7 @@ class Composer(System):
             raise RecipeError(f"the corpus has embeddings of width {made.shape[1]}; set sentence_width to that")
         return window_batch(windows, corpus, rng, self.config, learning=split == "train")
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         nats, rows = self._nats(batch)
         yield "adam", nats.sum() / rows
 

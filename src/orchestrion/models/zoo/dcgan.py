@@ -122,7 +122,7 @@ class DCGAN(System):
         noise = np.stack([_noise(rng, self.config.noise) for _ in range(self.config.phrases)])
         return {**phrase_batch(corpus, split, rng, self.grid, self.config.phrases), "noise": torch.from_numpy(noise)}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         with torch.no_grad():
             made = self(even_like(batch["noise"]))
         marks = self.discriminator(signs(batch["phrases"])).float(), self.discriminator(made).float()

@@ -182,7 +182,7 @@ class FrameRNN(System):
             "shift": torch.from_numpy(shifts),
         }
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         yield "adam", self.head(*self._states(batch)).mean()
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:

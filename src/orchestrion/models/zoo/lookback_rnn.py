@@ -132,7 +132,7 @@ class LookbackRNN(System):
         tokens = _windows_at_bars(token_table(corpus, split, NOTATION), rng, self.config.windows, self.config.bars)
         return {"tokens": F.pad(torch.from_numpy(tokens), (1, 0), value=V)}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         inputs, targets = inputs_and_targets(batch["tokens"])
         labels, repeated, _ = self._read(inputs, None)
         wanted = targets

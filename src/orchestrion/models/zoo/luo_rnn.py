@@ -166,7 +166,7 @@ class LuoRNN(System):
     def batch(self, corpus: Corpus, split: str, rng: np.random.Generator) -> Batch:
         return token_batch(corpus, split, rng, self.notation, self.config.windows, self.config.context)
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         nats, count = batch_nats(self, batch)
         yield "adam", nats / count
 

@@ -151,7 +151,7 @@ class LuoRollRNN(System):
             lengths[index] = len(roll)
         return {"frames": torch.from_numpy(frames), "lengths": torch.from_numpy(lengths)}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         yield "adam", self._nats(batch) / (batch["lengths"].sum() * KEYS)  # the mean over frames and keys
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:

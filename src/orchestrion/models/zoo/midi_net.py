@@ -199,12 +199,11 @@ class MidiNet(System):
         learned[:, self.track] = lines
         return learned
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         config, first = self.config, batch["first"]
         before, real = batch["pairs"].float().unbind(1)
         before = before * ~first[:, None, None]
         chord = one_hot(batch["chords"][:, 1])
-        self._note(batch["chords"])
         with torch.no_grad():
             made = self.generator(self._noise(len(real)), chord, before).sigmoid()
         told, _ = self.discriminator(real, chord)
@@ -219,6 +218,10 @@ class MidiNet(System):
                 loss = loss + config.mean_weight * (real.mean(0) - made.mean(0)).square().sum()
                 loss = loss + config.feature_weight * (known.mean(0) - found.mean(0)).square().sum()
             yield "generator", loss
+
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            self._note(batch["chords"])
 
     def measure(self, batch: Batch) -> dict[str, tuple[float, float]]:
         """Of two segments each, from nothing, on the chords of real ones."""

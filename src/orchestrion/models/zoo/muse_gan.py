@@ -210,7 +210,7 @@ class MuseGAN(System):
         selection = Selection(piece_tracks=self.config.piece_tracks)
         return phrase_batch(corpus, split, rng, self.grid, count, selection)
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         given = None
         for phrases in batch["phrases"].split(self.config.phrases):
             real, given = self._parted(phrases)
@@ -220,6 +220,8 @@ class MuseGAN(System):
         with frozen(self.critic):
             loss = -self.critic(self.drawn(self._noise(self.config.phrases), given), given).mean()
         yield "generator", loss
+
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
         if self.averaged is not None:
             follow_(self.averaged, self.generator, self.config.average)
 

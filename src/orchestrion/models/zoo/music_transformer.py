@@ -244,7 +244,7 @@ class MusicTransformer(System):
         table = token_table(corpus, split, self.notation)
         return {"tokens": torch.from_numpy(drawn_windows(table, rng, self.config, moved=split == "train"))}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         nats, count = batch_nats(self, batch)
         yield self.config.optimizer, nats / count
 

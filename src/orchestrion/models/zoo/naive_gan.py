@@ -141,7 +141,7 @@ class NaiveGAN(System):
         noise = torch.from_numpy(rng.standard_normal((count, config.noise), dtype=np.float32))
         return {**phrase_batch(corpus, split, rng, config.grid, count, Selection(notes=config.notes)), "noise": noise}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         config = self.config
         for real in batch["phrases"].float().split(config.phrases):
             with torch.no_grad():

@@ -112,7 +112,7 @@ class PerformanceRNN(System):
         factor = float(rng.choice(STRETCHES)) if self.config.stretch else 1.0
         return stretched(transposed(tokens, semitones), factor)
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         nats, count = batch_nats(self, batch)
         yield "adam", nats / count
 

@@ -189,7 +189,7 @@ class Planner(System):
             count += 1
         return batch_of(drawn[first : first + count])
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         nats, slots = self.token_nats(batch)
         weights = self.weights[slots]
         yield "muon", (nats * weights).sum() / weights.sum()

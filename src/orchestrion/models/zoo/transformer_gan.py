@@ -144,12 +144,12 @@ class TransformerGAN(System):
         noise = rng.standard_normal((config.windows, config.events, config.noise), dtype=np.float32)
         return {"tokens": torch.from_numpy(windows), "noise": torch.from_numpy(noise)}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         with torch.no_grad():
             made = self.written(self.generator(torch.randn_like(batch["noise"])))
         marks = self.discriminator(one_hot(batch["tokens"])), self.discriminator(made)
         yield "discriminator", discriminator_loss(*marks)
-        if int(self.steps_taken) < self.config.likelihood_steps:
+        if self._taken(step) < self.config.likelihood_steps:
             nats, count = self.window_nats(batch["tokens"])
             yield "generator", nats / count
         else:
@@ -157,7 +157,14 @@ class TransformerGAN(System):
                 made = self.written(self.generator(torch.randn_like(batch["noise"])))
                 loss = generator_loss(self.discriminator(made))
             yield "generator", loss
-        self.steps_taken += 1  # once a step: the loop ends only the first of several batches
+
+    @torch.no_grad()
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
+        self.steps_taken.fill_(self._taken(step) + 1)
+
+    def _taken(self, step: int) -> int:
+        """Steps of training so far, with those of the weights that this training began with."""
+        return max(step, int(self.steps_taken))
 
     def written(self, logits: Tensor) -> Tensor:
         """(B, S, V) -> the same, one 1 each, with the gradient of odds."""

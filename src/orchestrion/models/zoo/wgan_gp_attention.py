@@ -160,7 +160,7 @@ class WganGpAttention(System):
         noise = rng.standard_normal((drawn, self.config.noise), dtype=np.float32)
         return {**phrase_batch(corpus, split, rng, self.grid, count), "noise": torch.from_numpy(noise)}
 
-    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, batch: Batch, step: int) -> Iterator[tuple[str, Tensor]]:
         for phrases in batch["phrases"].split(self.config.phrases):
             with torch.no_grad():
                 made = self.generator(torch.randn_like(batch["noise"]))
@@ -168,21 +168,27 @@ class WganGpAttention(System):
         with frozen(self.critic):
             loss = -self.critic(self.generator(torch.randn_like(batch["noise"]))).float().mean()
         yield "generator", loss
+
+    @torch.no_grad()
+    def after_step(self, step: int, batches: Sequence[Batch]) -> None:
         if self.averaged is not None:
             follow_(self.averaged, self.generator, self.config.average)
         if self.config.threshold_rate:
-            self._move_threshold(batch)
+            self._move_threshold(batches)
 
-    @torch.no_grad()
-    def _move_threshold(self, batch: Batch) -> None:
+    def _move_threshold(self, batches: Sequence[Batch]) -> None:
         """By one step of Robbins and Monro (1951), so that over all steps the difference comes to nothing."""
         self.drawing.eval()  # as it draws music
-        made = self._sounding(self.drawing(torch.randn_like(batch["noise"])))
+        excess = torch.stack([self._excess(batch) for batch in batches]).mean()
         self.drawing.train()
+        self.threshold.copy_((self.threshold.logit() + self.config.threshold_rate * excess).sigmoid())
+
+    def _excess(self, batch: Batch) -> Tensor:
+        """Notes at once that phrases made anew have too many of, beside the real ones of a batch."""
+        made = self._sounding(self.drawing(torch.randn_like(batch["noise"])))
         (cells, tracks), (real_cells, real_tracks) = (sounding_cells(one) for one in (made, batch["phrases"]))
         # no mean of quotients of a few made phrases, which a single flooded one would bend
-        excess = (cells - real_cells / real_tracks * tracks) / real_tracks / self.grid.shape[1]
-        self.threshold.copy_((self.threshold.logit() + self.config.threshold_rate * excess).sigmoid())
+        return (cells - real_cells / real_tracks * tracks) / real_tracks / self.grid.shape[1]
 
     def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
         """Pairs of steps of real and of made phrases -> Wasserstein loss and penalty."""
